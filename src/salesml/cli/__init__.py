@@ -1,0 +1,45 @@
+"""The command line. Modules of this package import the heavy parts inside their commands, so that --help stays quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from salesml.errors import SalesmlError
+
+app = typer.Typer(
+    name="salesml",
+    help="A sales-performance workbench: data in once, scores, forecasts and reports out, as of any day.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    workspace: str = typer.Option(None, "--workspace", "-w", envvar="SALESML_WORKSPACE", help="Workspace folder [default: the checkout's own]."),
+) -> None:
+    context.obj = workspace
+
+
+def main() -> None:
+    """Run the command line; a SalesmlError is printed without a traceback and exits with 2."""
+    from salesml.cli import data, deals, models, reports, series, study
+
+    for module in (data, deals, series, study, models, reports):
+        module.register(app)
+    try:
+        app()
+    except SalesmlError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error[/] {_plain(error)}", highlight=False)
+        sys.exit(2)
+
+
+def _plain(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

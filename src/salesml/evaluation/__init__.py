@@ -1,0 +1,1 @@
+"""Metrics, calibration, cutoffs, backtests, leak proofs."""

@@ -1,0 +1,1 @@
+"""Feature builders on visible tables, and their catalogue."""

@@ -1,0 +1,1 @@
+"""What learns: deal outcomes, revenue, series."""

@@ -1,0 +1,1 @@
+"""What optimises: territories, quotas, routing."""

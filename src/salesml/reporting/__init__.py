@@ -1,0 +1,1 @@
+"""The notebook runner and exporters."""

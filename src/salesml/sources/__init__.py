@@ -1,0 +1,1 @@
+"""Reading exports of any shape through mappings into canonical rows."""

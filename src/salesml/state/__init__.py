@@ -1,0 +1,1 @@
+"""The app database: users, roles, the append-only audit log."""

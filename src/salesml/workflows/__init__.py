@@ -1,0 +1,1 @@
+"""The only place that composes: ingest, train, score, forecast, study, report."""

@@ -11,15 +11,21 @@ from pathlib import Path
 
 import salesml
 
-PACKAGES = ("numpy", "pandas", "pyarrow", "duckdb", "deltalake", "catboost", "scikit-learn", "prophet", "statsforecast", "mlflow")
+SCORING = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "catboost")
+PACKAGES = (*SCORING, "pyarrow", "duckdb", "deltalake", "prophet", "statsforecast")
 
 
 def describe() -> dict[str, str]:
     """Tags of the code and environment: `code.*` is read afresh, `env.*` once a process.
 
-    `code.commit` and `code.dirty` are there only where salesml runs from its own git checkout; `code.version` always is.
+    `code.commit` and `code.dirty` are there only where salesml runs from its own git checkout.
     """
     return {**_code(), **_environment()}
+
+
+def scoring_requirements() -> list[str]:
+    """Pinned packages that scoring needs besides salesml itself, which is on no index."""
+    return [f"{name}=={version(name)}" for name in SCORING]
 
 
 def _code() -> dict[str, str]:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 LONGEST_PARAMETER = 6000  # characters; MLflow refuses longer ones
 LONGEST_ERROR = 5000
+ENVIRONMENT = {  # how MLflow is run here, also for processes started by us: it reports to nobody, and quietly
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
 
 
 class Head(Protocol):
@@ -63,7 +68,7 @@ class Run:
         mlflow.log_dict(dict(content), name, run_id=self.id)
 
     def log_figure(self, figure: Figure | Path | str, name: str | None = None) -> None:
-        """Store a plotly figure as the self-contained page `name` (it opens without a network), or a picture file as it is."""
+        """Store a plotly figure as the page `name`, which opens without a network, or a picture file as it is."""
         import mlflow
 
         if isinstance(figure, Path | str):
@@ -93,7 +98,8 @@ def configure(workspace: Workspace) -> None:
 
     The first call in a process imports MLflow (3.5 s), the first in a workspace creates the database (2.4 s).
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a company's figures are nobody else's
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     import mlflow
 
     address = uri(workspace)
@@ -117,16 +123,14 @@ def run(
 ) -> Iterator[Run]:
     """Open a run that records parameters, code version, lake versions, environment, user and duration.
 
-    Inside another run it becomes its child. An exception ends it as FAILED with `error.type` and `error.message`, and goes on.
-    Nested parameters are recorded as `outer.inner`.
+    Inside another run it becomes its child. An exception ends it as FAILED, with `error.type` and `error.message`, and
+    goes on. Nested parameters are recorded as `outer.inner`.
     """
     configure(workspace)
     import mlflow
 
-    facts = {**describe(), **_lake(head), **(tags or {})}
-    with mlflow.start_run(
-        experiment_id=_experiment(workspace, experiment), nested=True, tags={name: _text(value) for name, value in facts.items()}
-    ) as active:
+    facts = {name: _text(value) for name, value in {**describe(), **_lake(head), **(tags or {})}.items()}
+    with mlflow.start_run(experiment_id=_experiment(workspace, experiment), nested=True, tags=facts) as active:
         opened = Run(active.info.run_id, experiment)
         mlflow.log_params(_flat(params), run_id=opened.id)
         try:
@@ -150,7 +154,8 @@ def _experiment(workspace: Workspace, name: str) -> str:
             if found is None:
                 raise BadParameter(f"experiment {name!r} cannot be created: {error.message}") from error
     if found.lifecycle_stage == "deleted":
-        raise WorkspaceError(f"experiment {name!r} was deleted. Restore it: mlflow experiments restore -x {found.experiment_id}")
+        number = found.experiment_id
+        raise WorkspaceError(f"experiment {name!r} was deleted. Restore it: mlflow experiments restore -x {number}")
     return found.experiment_id
 
 

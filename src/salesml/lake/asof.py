@@ -1,0 +1,164 @@
+"""As-of algebra in portable Ibis: facts with the interval in which they were believed, versions of states and totals, look-ups.
+
+A *version table* has one row per key and interval: `since < as_of <= until` is when the row is what was known. Look-ups are
+inequality joins, or union + window where many versions share a key; no asof_join, so the same expressions run on Spark.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import ibis
+
+from salesml.contracts import Table
+from salesml.errors import BadParameter, UnknownName
+
+FOREVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+Expression = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Running totals of what was known, by a key.
+
+    `of` "facts": every visible row of `table` counts. `of` "states": every entity counts as it stands (for example won
+    deals by owner). `sums` are integer or decimal expressions, so totals are exact; `latest` are the greatest visible value
+    of an expression (facts only).
+    """
+
+    table: str
+    by: str
+    sums: Mapping[str, Expression]
+    latest: Mapping[str, Expression] = field(default_factory=dict)
+    of: Literal["facts", "states"] = "facts"
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.latest and self.of == "states":
+            raise BadParameter("Totals of states have sums only; take `latest` from facts")
+
+
+def believed(stored: Any, spec: Table, corrections: int) -> Any:
+    """Stored rows with `known_until`: the known_at of the row that replaced them (FOREVER if none); withdrawals dropped."""
+    if not corrections:
+        return stored.mutate(known_until=_forever())
+    order = ibis.window(group_by=list(spec.key), order_by=["known_at", "import_id"])
+    rows = stored.mutate(known_until=ibis.coalesce(stored.known_at.lead(1).over(order), _forever()))
+    return rows.filter(~ibis.coalesce(rows.retracted, False))
+
+
+def state_versions(
+    facts: Any, spec: Table, columns: Sequence[str], since: Sequence[str], changes: Sequence[str], first: Sequence[str]
+) -> Any:
+    """Versions of an entity's state: per column the latest value by occurred_at among the facts believed then.
+
+    Adds created_at (earliest occurred_at), `<c>_since` (occurred_at of the change that set c), `<c>_changes` (times it was
+    changed after it was first set), `<c>_first` (its first value).
+    """
+    known = [column.name for column in spec.payload]
+    for name in {*columns, *since, *changes, *first} - set(known):
+        raise UnknownName(f"column of {spec.name}", name, known)
+    entity = spec.entity
+    order = ibis.window(group_by=entity, order_by=["occurred_at", "known_at", "source_row", *spec.key])
+    ranked = facts.mutate(rank=ibis.row_number().over(order))
+    points = facts.select(entity, at=facts.known_at)
+    points = points.union(facts.select(entity, at=facts.known_until)).distinct()
+    points = points.filter(points.at < _forever())
+    points = points.mutate(until=_next(points, entity))
+    points = points.rename(point_key=entity)
+    pairs = points.join(
+        ranked, [points.point_key == ranked[entity], ranked.known_at <= points.at, ranked.known_until > points.at]
+    )
+    measures: dict[str, Any] = {"created_at": pairs.occurred_at.min()}
+    for name in columns:
+        measures[name] = pairs[name].argmax(pairs["rank"], where=pairs[name].notnull())
+    for name in since:
+        measures[f"{name}_since"] = pairs.occurred_at.argmax(pairs["rank"], where=pairs[name].notnull())
+    for name in changes:
+        measures[f"{name}_changes"] = ibis.greatest(pairs[name].count() - 1, 0)
+    for name in first:
+        measures[f"{name}_first"] = pairs[name].argmin(pairs["rank"], where=pairs[name].notnull())
+    return pairs.group_by([entity, "at", "until"]).aggregate(**measures).rename(since="at")
+
+
+def total_versions(rows: Any, totals: Totals, *, starts: str, ends: str, corrected: bool) -> Any:
+    """Versions (key, since, until) of running totals over rows that count from `starts` until `ends`."""
+    rows = rows.filter(rows[totals.by].notnull())
+    plus = {name: f(rows) for name, f in totals.sums.items()}
+    latest = {name: f(rows) for name, f in totals.latest.items()}
+    deltas = rows.select(key=rows[totals.by], at=rows[starts], **plus, **latest)
+    if corrected:
+        gone = rows.filter(rows[ends] < _forever())
+        minus = {name: -f(gone) for name, f in totals.sums.items()}
+        nothing = {name: ibis.null(expr.type()) for name, expr in latest.items()}
+        deltas = deltas.union(gone.select(key=gone[totals.by], at=gone[ends], **minus, **nothing))
+    steps = deltas.group_by(["key", "at"]).aggregate(
+        **{name: deltas[name].sum() for name in plus}, **{name: deltas[name].max() for name in latest}
+    )
+    running = ibis.window(group_by="key", order_by="at", preceding=None, following=0)
+    versions = steps.select(
+        "key",
+        since=steps.at,
+        until=_next(steps, "key"),
+        **{name: steps[name].sum().over(running) for name in plus},
+        **{name: steps[name].max().over(running) for name in latest},
+    )
+    if corrected and latest:
+        versions = _exact_latest(versions, rows, totals, starts, ends)
+    return versions
+
+
+def _exact_latest(versions: Any, rows: Any, totals: Totals, starts: str, ends: str) -> Any:
+    """Recompute `latest` for keys with withdrawn or replaced rows, where a running maximum would remember what is gone."""
+    touched = rows.filter(rows[ends] < _forever()).select(touched_key=rows[totals.by]).distinct()
+    points = versions.semi_join(touched, versions.key == touched.touched_key).select(point_key="key", at="since")
+    facts = rows.select(fact_key=rows[totals.by], begins=rows[starts], stops=rows[ends],
+                        **{name: f(rows) for name, f in totals.latest.items()})  # fmt: skip
+    pairs = points.left_join(
+        facts, [points.point_key == facts.fact_key, facts.begins <= points.at, facts.stops > points.at]
+    )
+    exact = pairs.group_by(["point_key", "at"]).aggregate(
+        **{f"{name}_exact": pairs[name].max() for name in totals.latest}
+    )
+    joined = versions.left_join(exact, [versions.key == exact.point_key, versions.since == exact.at])
+    return joined.select(
+        *[name for name in versions.columns if name not in totals.latest],
+        **{name: ibis.ifelse(joined.point_key.notnull(), joined[f"{name}_exact"], joined[name]) for name in totals.latest},
+    )
+
+
+def look_up(rows: Any, versions: Any, on: str, key: str, *, back: dt.timedelta | None = None, inner: bool = False) -> Any:
+    """`rows` (with as_of) and, beside each, the version of its key that was known at as_of (minus `back`); null if none."""
+    names = [name for name in versions.columns if name not in (key, "since", "until")]
+    right = versions.select(**{"_key": versions[key], "_since": versions.since, "_until": versions.until}, **{n: versions[n] for n in names})
+    at = rows.as_of - ibis.interval(seconds=int(back.total_seconds())) if back else rows.as_of
+    conditions = [rows[on] == right["_key"], right["_since"] < at, right["_until"] >= at]
+    joined = rows.join(right, conditions, how="inner" if inner else "left")
+    return joined.drop("_key", "_since", "_until")
+
+
+def look_up_crowded(rows: Any, versions: Any, on: str, key: str) -> Any:
+    """The same answer as `look_up` for keys with thousands of versions: union + window over distinct (key, as_of)."""
+    asked = rows.filter(rows[on].notnull()).select(_key=rows[on], _at=rows.as_of).distinct()
+    marked = versions.select(_key=versions[key], _at=versions.since, _since=versions.since)
+    both = asked.mutate(_since=ibis.null("timestamp('UTC', 6)"), _side=0).union(marked.mutate(_side=1))
+    running = ibis.window(group_by="_key", order_by=["_at", "_side"], preceding=None, following=0)
+    found = both.mutate(_found=both["_since"].max().over(running))
+    found = found.filter(found["_side"] == 0).select("_key", "_at", "_found")
+    names = [name for name in versions.columns if name not in (key, "since", "until")]
+    right = versions.select(**{"_vkey": versions[key], "_vsince": versions.since}, **{n: versions[n] for n in names})
+    matched = found.join(right, [found["_key"] == right["_vkey"], found["_found"] == right["_vsince"]])
+    matched = matched.drop("_vkey", "_vsince", "_found")
+    return rows.left_join(matched, [rows[on] == matched["_key"], rows.as_of == matched["_at"]]).drop("_key", "_at")
+
+
+def _next(rows: Any, key: str) -> Any:
+    """The instant of the next row of the same key, FOREVER for the last."""
+    return ibis.coalesce(rows.at.lead(1).over(ibis.window(group_by=key, order_by="at")), _forever())
+
+
+def _forever() -> Any:
+    return ibis.literal(FOREVER, type="timestamp('UTC', 6)")

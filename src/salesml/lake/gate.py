@@ -1,0 +1,184 @@
+"""visible(tables, as_of): the lake's only door. Nothing that entered the system at or after as_of can be seen through it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+
+from salesml.contracts import TABLES, table
+from salesml.errors import BadInput, BadParameter, UnknownName
+from salesml.lake import asof
+from salesml.lake.asof import Totals
+
+if TYPE_CHECKING:
+    from salesml.lake.store import Tables
+
+ENTITIES = {spec.entity: spec.name for spec in TABLES.values()}
+
+
+def visible(tables: Tables, as_of: str | dt.date | dt.datetime | pd.DataFrame | pa.Table | Any) -> View:
+    """What was known as of one instant, or as of each row of a spine (an entity column and as_of); the two agree exactly.
+
+    A fact is visible when known_at < as_of (half-open). A bare date means 00:00 of that day in the workspace's time zone.
+    """
+    if isinstance(as_of, str | dt.date):
+        return View(tables, as_of=tables.workspace.instant(as_of))
+    return View(tables, spine=_checked_spine(as_of))
+
+
+class View:
+    """The lake as of an instant or a spine. Frames are Ibis tables; `.to_pandas()` at the notebook's edge."""
+
+    def __init__(self, tables: Tables, *, as_of: dt.datetime | None = None, spine: pa.Table | None = None) -> None:
+        self.tables, self.as_of = tables, as_of
+        self._spine = spine
+        self._kept: dict[Any, Any] = {}
+
+    @property
+    def entity(self) -> str | None:
+        """The entity column of the spine; None for an instant."""
+        return None if self._spine is None else next(name for name in self._spine.schema.names if name != "as_of")
+
+    def spine(self, name: str = "opportunity") -> Any:
+        """(entity, as_of) rows: those asked for, or for an instant every entity of table `name` known by then."""
+        entity = table(name).entity
+        if self._spine is None:
+            facts = self.facts(name)
+            return facts.select(entity, "as_of").distinct()
+        if entity != self.entity:
+            raise BadParameter(f"this view's spine is of {self.entity}; it has no rows of {entity}")
+        return self._keep("spine", lambda: ibis.memtable(self._spine))
+
+    def facts(self, name: str) -> Any:
+        """Rows of a table as they were believed: corrected rows show the correction known by then; adds as_of.
+
+        For a spine, one row per spine row and fact of its entity (the table must have the entity's column).
+        """
+        believed = self._believed(name)
+        if self.as_of is not None:
+            instant = ibis.literal(self.as_of, type="timestamp('UTC', 6)")
+            seen = believed.filter(believed.known_at < instant, believed.known_until >= instant)
+            return seen.mutate(as_of=instant).drop("known_until")
+        entity = str(self.entity)
+        if entity not in believed.columns:
+            raise BadParameter(f"table {name} has no column {entity}, the entity of this view's spine")
+        spine = self.spine(ENTITIES[entity]).rename(_entity=entity)
+        pairs = spine.join(
+            believed,
+            [spine["_entity"] == believed[entity], believed.known_at < spine.as_of, believed.known_until >= spine.as_of],
+        )
+        return pairs.drop("_entity", "known_until")
+
+    def state(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        since: Sequence[str] = (),
+        changes: Sequence[str] = (),
+        first: Sequence[str] = (),
+    ) -> Any:
+        """One row per (entity, as_of): the latest known value of each column, and created_at.
+
+        Asking for `since`, `changes` or `first` of a column adds `<c>_since`, `<c>_changes`, `<c>_first`.
+        """
+        wanted = [column.name for column in table(name).payload] if columns is None else list(columns)
+        entity = table(name).entity
+        return self.with_state(self.spine(name), name, entity, wanted, since=since, changes=changes, first=first, inner=True)
+
+    def with_state(
+        self,
+        rows: Any,
+        name: str,
+        on: str,
+        columns: Sequence[str],
+        *,
+        since: Sequence[str] = (),
+        changes: Sequence[str] = (),
+        first: Sequence[str] = (),
+        prefix: str = "",
+        inner: bool = False,
+    ) -> Any:
+        """`rows` (with as_of) and the state of the entity named in column `on`, as known at each row's as_of."""
+        spec = table(name)
+        if spec.kind != "changes":
+            raise BadParameter(f"table {name} holds {spec.kind}, which have no state; use facts or with_totals")
+        asked = (name, tuple(columns), tuple(since), tuple(changes), tuple(first))
+        versions = self._keep(
+            ("versions", asked),
+            lambda: asof.state_versions(self._believed(name), spec, columns, since, changes, first),
+        )
+        if prefix:
+            versions = versions.rename({f"{prefix}{n}": n for n in versions.columns if n not in (spec.entity, "since", "until")})
+        elif not inner:
+            versions = versions.drop("created_at") if "created_at" in rows.columns else versions
+        if inner and on == spec.entity and on in versions.columns:
+            return asof.look_up(rows, versions, on, spec.entity, inner=True)
+        return asof.look_up(rows, versions, on, spec.entity)
+
+    def with_totals(
+        self, rows: Any, totals: Totals, on: str, *, back: dt.timedelta | None = None, suffix: str = "", crowded: bool = False
+    ) -> Any:
+        """`rows` and running totals by the key in column `on`, as known at as_of minus `back`; sums without facts are 0.
+
+        `crowded` chooses the plan for keys with thousands of versions (a rep, a product); the numbers are the same.
+        """
+        versions = self._keep(("totals", id(totals)), lambda: self._total_versions(totals), holds=totals)
+        if suffix:
+            versions = versions.rename({f"{n}{suffix}": n for n in versions.columns if n not in ("key", "since", "until")})
+        found = (
+            asof.look_up_crowded(rows, versions, on, "key")
+            if crowded and back is None
+            else asof.look_up(rows, versions, on, "key", back=back)
+        )
+        return found.mutate(**{f"{n}{suffix}": ibis.coalesce(found[f"{n}{suffix}"], 0) for n in totals.sums})
+
+    def _total_versions(self, totals: Totals) -> Any:
+        if totals.of == "facts":
+            rows = self._believed(totals.table)
+            corrected = self.tables.corrections(totals.table) > 0
+            return asof.total_versions(rows, totals, starts="known_at", ends="known_until", corrected=corrected)
+        states = asof.state_versions(self._believed(totals.table), table(totals.table), totals.columns, (), (), ())
+        return asof.total_versions(states, totals, starts="since", ends="until", corrected=True)
+
+    def _believed(self, name: str) -> Any:
+        spec = table(name)
+        return self._keep(
+            ("believed", name), lambda: asof.believed(self.tables.stored(name), spec, self.tables.corrections(name))
+        )
+
+    def _keep(self, key: Any, make: Any, holds: Any = None) -> Any:
+        if key not in self._kept:
+            self._kept[key] = (make(), holds)
+        return self._kept[key][0]
+
+    def frame(self, expression: Any) -> pd.DataFrame:
+        """Run an expression made from this view and return a pandas frame (decimals stay exact)."""
+        return self.tables.backend.to_pandas(expression)
+
+
+def _checked_spine(spine: Any) -> pa.Table:
+    if isinstance(spine, pd.DataFrame):
+        spine = pa.Table.from_pandas(spine, preserve_index=False)
+    if not isinstance(spine, pa.Table):
+        raise BadParameter("as_of is an instant, a date, or a frame with an entity column and as_of")
+    names = set(spine.schema.names)
+    entity = names - {"as_of"}
+    if "as_of" not in names or len(entity) != 1:
+        raise BadInput(f"a spine has one entity column and as_of; this one has {', '.join(sorted(names))}")
+    name = entity.pop()
+    if name not in ENTITIES:
+        raise UnknownName("spine entity", name, ENTITIES)
+    instants = spine.schema.field("as_of").type
+    if not pa.types.is_timestamp(instants) or instants.tz is None:
+        raise BadInput("spine as_of must be instants with a time zone", column="as_of", mend="Use UTC timestamps.")
+    if spine["as_of"].null_count or spine[name].null_count:
+        raise BadInput("spine rows need both an entity and as_of", column="as_of" if spine["as_of"].null_count else name)
+    return pa.table(
+        {name: spine[name].cast(pa.string()), "as_of": spine["as_of"].cast(pa.timestamp("us", tz="UTC"))}
+    ).group_by([name, "as_of"]).aggregate([])

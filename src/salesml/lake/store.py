@@ -1,0 +1,200 @@
+"""Delta tables of a workspace: open them at a HEAD, take in staged rows, undo an import."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from salesml.contracts import TABLES, table
+from salesml.errors import SalesmlError
+from salesml.lake.head import Head, Heads, Pin
+from salesml.lake.merge import Counts, changes
+from salesml.workspace import Workspace
+
+Staged = dict[str, pa.Table | pa.RecordBatchReader]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an ingest did: the HEAD it made (or found unchanged) and, per table, rows added, corrected, retracted, unchanged."""
+
+    head: Head
+    counts: dict[str, Counts]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written."""
+        return any(count.written for count in self.counts.values())
+
+
+class Tables:
+    """The lake pinned at one HEAD. Ask `salesml.lake.visible` for what was known as of an instant."""
+
+    def __init__(self, workspace: Workspace, head: Head, memory: str = "4GB") -> None:
+        self.workspace, self.head = workspace, head
+        self._memory = memory
+
+    @cached_property
+    def backend(self) -> Any:
+        """The Ibis backend the expressions run on: an in-process DuckDB in UTC."""
+        import ibis
+
+        backend = ibis.duckdb.connect(memory_limit=self._memory)
+        backend.raw_sql("SET TimeZone = 'UTC'")
+        backend.raw_sql("SET preserve_insertion_order = false")
+        return backend
+
+    def stored(self, name: str) -> Any:
+        """Every stored row of a table at this HEAD, corrections and all, as an Ibis table. Not for use above the lake."""
+        spec = table(name)
+        pin = self.head.tables.get(name)
+        if name not in self.backend.list_tables():
+            if pin is None or pin.rows == 0:
+                self.backend.create_table(name, schema=_ibis_schema(spec.schema))
+            else:
+                self.backend.read_parquet(files(self.workspace.lake / name, pin.version), table_name=name)
+        return self.backend.table(name)
+
+    def corrections(self, name: str) -> int:
+        """How many stored rows of the table correct or withdraw an earlier one."""
+        pin = self.head.tables.get(table(name).name)
+        return pin.corrections if pin else 0
+
+
+class Lake:
+    """The lake of a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.folder = workspace.lake
+        self.heads = Heads(self.folder)
+
+    def head(self) -> Head:
+        """The newest committed state."""
+        return self.heads.current()
+
+    def open(self, head_id: int | None = None, memory: str = "4GB") -> Tables:
+        """Pin a HEAD (the newest unless named) for reading; later commits do not change what it shows."""
+        head = self.head() if head_id is None else self.heads.get(head_id)
+        return Tables(self.workspace, head, memory)
+
+    def ingest(
+        self,
+        staged: Staged,
+        *,
+        origin: str,
+        kind: str = "import",
+        note: dict[str, Any] | None = None,
+        complete: frozenset[str] | set[str] = frozenset(),
+        files: list[dict[str, Any]] | None = None,
+        loaded_at: dt.datetime | None = None,
+    ) -> Imported:
+        """Take staged rows in as one commit across tables.
+
+        A row whose key is new is added, with known_at as given or else assumed to be occurred_at. A row whose key is
+        stored with other content becomes a correction, known from the load on. For tables in `complete`, stored keys of
+        an entity that is present without them are withdrawn. Rows that say what is stored already change nothing; if
+        nothing changes there is no commit. A crash at any instant leaves the HEAD before or after.
+        """
+        for name in staged:
+            table(name)
+        loaded_at = loaded_at or dt.datetime.now(dt.UTC)
+        with self.heads.writer():
+            before = self.head()
+            import_id = f"{before.id + 1:06d}-{uuid.uuid4().hex[:8]}"
+            pins, counts = dict(before.tables), {}
+            for name, rows in staged.items():
+                pin, count = self._append(name, rows, before, origin, import_id, loaded_at, name in complete)
+                counts[name] = count
+                if pin:
+                    pins[name] = pin
+            if not any(count.written for count in counts.values()):
+                return Imported(before, counts)
+            body = {
+                "kind": kind,
+                "origin": origin,
+                "import_id": import_id,
+                "by": getpass.getuser(),
+                "files": files or [],
+                "counts": {name: vars(count) for name, count in counts.items()},
+                **(note or {}),
+            }
+            return Imported(self.heads.commit(pins, body), counts)
+
+    def _append(
+        self, name: str, rows: Any, before: Head, origin: str, import_id: str, loaded_at: dt.datetime, complete: bool
+    ) -> tuple[Pin | None, Counts]:
+        pin = before.tables.get(name)
+        path = self.folder / name
+        with duckdb.connect() as engine:
+            engine.execute("SET TimeZone = 'UTC'; SET memory_limit = '4GB'")
+            engine.execute(f"SET temp_directory = '{_quoted(self.folder / '.spill')}'")
+            stored = files(path, pin.version) if pin and pin.rows else []
+            new, count = changes(engine, TABLES[name], rows, stored, origin, import_id, loaded_at, complete)
+            if not count.written:
+                return pin, count
+            _return_to(path, pin.version if pin else None)
+            if pin is None and DeltaTable.is_deltatable(str(path)):  # left behind by a crash before the first HEAD
+                write_deltalake(str(path), new, mode="overwrite", schema_mode="overwrite")
+            else:
+                write_deltalake(str(path), new, mode="append", schema_mode="merge")
+        rows_before, corrections = (pin.rows, pin.corrections) if pin else (0, 0)
+        return (
+            Pin(
+                DeltaTable(str(path)).version(),
+                rows_before + count.written,
+                corrections + count.corrected + count.retracted,
+            ),
+            count,
+        )
+
+    def undo(self) -> tuple[Head, list[Head]]:
+        """Go back to the state before the newest import; returns the new HEAD and the states taken back (newest first)."""
+        with self.heads.writer():
+            dropped: list[Head] = []
+            for head in self.heads.chain():
+                dropped.append(head)
+                if head.note.get("kind") == "import":
+                    break
+            else:
+                raise SalesmlError("there is no import to undo in this workspace")
+            target = self.heads.get(dropped[-1].parent) if dropped[-1].parent else Head()
+            note = {"kind": "undo", "undone": [head.id for head in dropped], "by": getpass.getuser()}
+            return self.heads.commit(target.tables, note, state_of=target), dropped
+
+
+def files(path: Path, version: int) -> list[str]:
+    """The Parquet files that make up one version of a Delta table."""
+    try:
+        return [uri.removeprefix("file://") for uri in DeltaTable(str(path), version=version).file_uris()]
+    except TableNotFoundError as error:
+        raise SalesmlError(f"the lake is damaged: {path} is named by HEAD but is not there; restore the workspace from a backup") from error
+
+
+def _return_to(path: Path, version: int | None) -> None:
+    """Bring a Delta table back to the version HEAD names, if a crash or an undo left newer ones."""
+    if version is None or not DeltaTable.is_deltatable(str(path)):
+        return
+    delta = DeltaTable(str(path))
+    if delta.version() != version:
+        delta.restore(version)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _ibis_schema(schema: pa.Schema) -> Any:
+    import ibis
+
+    return ibis.schema(schema)

@@ -1,0 +1,253 @@
+"""The simulated company's records: the same for the same knobs, true to the contracts, nothing after the end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from salesml import world
+from salesml.contracts import TABLES
+from salesml.errors import BadParameter, UnknownName
+from salesml.lake import Lake, visible
+from salesml.workspace import Workspace
+
+TINY = world.preset("tiny")
+KEPT = (
+    "team", "user", "product", "competitor", "account", "contact", "opportunity", "activity", "revenue", "quota",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tiny() -> world.World:
+    return world.company(**TINY)
+
+
+@pytest.fixture(scope="module")
+def frames(tiny: world.World) -> dict[str, pd.DataFrame]:
+    return {name: rows.to_pandas() for name, rows in tiny.tables.items()}
+
+
+def digests(company: world.World) -> dict[str, str]:
+    return {name: world.digest(rows) for name, rows in {**company.tables, **company.truth}.items()}
+
+
+def test_same_knobs_same_rows_also_in_another_process(tiny: world.World) -> None:
+    program = (
+        "from salesml import world; w = world.company(**world.preset('tiny'));"
+        "print({n: world.digest(t) for n, t in {**w.tables, **w.truth}.items()})"
+    )
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert other.stdout.strip() == str(digests(tiny))
+
+
+def test_another_seed_is_another_company(tiny: world.World) -> None:
+    other = digests(world.company(**TINY, seed=8))
+    same = [name for name, digest in digests(tiny).items() if other[name] == digest]
+    assert set(same) <= {"team", "product", "competitor"}
+
+
+def test_tiny_takes_little_time() -> None:
+    started = time.process_time()
+    world.company(**TINY, seed=9)
+    assert time.process_time() - started < 3
+
+
+def test_tables_are_in_the_form_of_an_import(tiny: world.World) -> None:
+    assert tuple(tiny.tables) == KEPT
+    for name, rows in tiny.tables.items():
+        own = [pa.field(column.name, column.arrow) for column in TABLES[name].own]
+        times = [pa.field(column, pa.timestamp("us", tz="UTC")) for column in ("occurred_at", "known_at")]
+        assert list(rows.schema)[:-2] == own + times, name
+        assert rows.schema.names[-2:] == ["source_file", "source_row"]
+        assert rows["source_row"].to_pylist() == list(range(1, rows.num_rows + 1))
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_contract_holds(frames: dict[str, pd.DataFrame], name: str) -> None:
+    rows, contract = frames[name], TABLES[name]
+    assert not rows.duplicated(list(contract.key)).any()
+    for column in contract.own:
+        values = rows[column.name].dropna()
+        assert not column.required or len(values) == len(rows), column.name
+        assert not column.allowed or set(values) <= set(column.allowed), column.name
+        assert column.low is None or (values.astype(float) >= column.low).all(), column.name
+        assert column.high is None or (values.astype(float) <= column.high).all(), column.name
+        if column.references and len(values):
+            other, key = column.references.split(".")
+            born = frames[other].groupby(key)["known_at"].min()
+            assert (values.map(born) <= rows.loc[values.index, "known_at"]).all(), column.name
+
+
+def test_nothing_is_known_at_or_after_the_end_or_before_it_happened(
+    tiny: world.World, frames: dict[str, pd.DataFrame]
+) -> None:
+    end = pd.Timestamp(tiny.knobs.end, tz="UTC")
+    for name, rows in frames.items():
+        assert (rows["known_at"] < end).all(), name
+        assert (rows["known_at"] >= rows["occurred_at"]).all(), name
+
+
+def test_late_entries_are_as_frequent_as_asked(frames: dict[str, pd.DataFrame]) -> None:
+    activity = frames["activity"]
+    late = (activity["known_at"] > activity["occurred_at"]).mean()
+    assert late == pytest.approx(0.08, abs=4 * np.sqrt(0.08 * 0.92 / len(activity)))
+    punctual = world.company(**TINY, late=0.0).tables["activity"]
+    assert punctual["known_at"].equals(punctual["occurred_at"])
+
+
+def test_a_deal_is_created_moves_on_and_closes_once(frames: dict[str, pd.DataFrame]) -> None:
+    changes = frames["opportunity"].sort_values(["opportunity_id", "occurred_at"])
+    deals = changes.groupby("opportunity_id")
+    assert (deals["change_id"].first() == "created").all()
+    closed = changes[changes["change_id"] == "closed"].set_index("opportunity_id")["occurred_at"]
+    last = deals["occurred_at"].last()
+    assert (last.loc[closed.index] == closed).all()
+    stages = changes[changes["change_id"].str.startswith("stage:") | (changes["change_id"] == "created")]
+    steps = stages.groupby("opportunity_id")["stage_order"].diff().dropna()
+    assert (steps == 1).all()
+    assert (closed - deals["occurred_at"].first().loc[closed.index] > pd.Timedelta(0)).all()
+
+
+def test_activities_happen_while_the_deal_is_open(frames: dict[str, pd.DataFrame]) -> None:
+    changes, activity = frames["opportunity"], frames["activity"]
+    created = changes[changes["change_id"] == "created"].set_index("opportunity_id")["occurred_at"]
+    closed = changes[changes["change_id"] == "closed"].set_index("opportunity_id")["occurred_at"]
+    assert (activity["occurred_at"] > activity["opportunity_id"].map(created)).all()
+    after = activity["occurred_at"] > activity["opportunity_id"].map(closed)
+    assert not after.any()
+
+
+def test_what_is_open_at_the_end_closes_later_or_is_entered_late(
+    tiny: world.World, frames: dict[str, pd.DataFrame]
+) -> None:
+    truth = tiny.truth["deal"].to_pandas().set_index("opportunity_id")
+    changes = frames["opportunity"]
+    closed = changes[changes["change_id"] == "closed"].set_index("opportunity_id")
+    assert (truth.loc[closed.index, "outcome"] == closed["status"]).all()
+    still_open = truth.index.difference(closed.index)
+    end = pd.Timestamp(tiny.knobs.end, tz="UTC")
+    assert len(still_open) > 0
+    assert (truth.loc[still_open, "closed_at"] > end - pd.Timedelta(days=60)).all()
+    assert (truth.loc[still_open, "closed_at"] >= end).mean() > 0.8
+
+
+def test_owners_are_employed_when_they_take_a_deal_over() -> None:
+    company = world.company(reps=30, years=4, seed=3)
+    changes, users = company.tables["opportunity"].to_pandas(), company.tables["user"].to_pandas()
+    taken = changes.dropna(subset="owner_id")
+    hired = users[users["change_id"] == "created"].set_index("user_id")["occurred_at"]
+    left = users[users["change_id"] == "left"].set_index("user_id")["occurred_at"]
+    assert (taken["owner_id"].map(hired) <= taken["occurred_at"]).all()
+    assert not (taken["owner_id"].map(left) <= taken["occurred_at"]).any()
+    assert taken["change_id"].str.startswith("owner:").sum() > 5
+    previous = taken.groupby("opportunity_id")["owner_id"].shift()
+    assert (taken["owner_id"] != previous).all()
+
+
+def test_invoices_of_a_won_deal_add_up_to_its_amount(frames: dict[str, pd.DataFrame], tiny: world.World) -> None:
+    changes, revenue = frames["opportunity"], frames["revenue"].dropna(subset="opportunity_id")
+    won = changes[changes["status"] == "won"].set_index("opportunity_id")
+    start = pd.Timestamp(tiny.knobs.end, tz="UTC") - pd.DateOffset(months=18)
+    complete = won[(won["occurred_at"] >= start) & (won["known_at"] < start + pd.DateOffset(months=14))]
+    assert len(complete) > 20
+    billed = revenue.groupby("opportunity_id")["amount"].sum()
+    assert (billed.loc[complete.index] == complete["amount"]).all()
+    assert (revenue["known_at"] > revenue["opportunity_id"].map(won["known_at"])).all()
+
+
+def test_quotas_add_up_by_level(frames: dict[str, pd.DataFrame]) -> None:
+    totals = frames["quota"].groupby(["period_start", "entity_type"])["amount"].sum().unstack()
+    assert len(totals) >= 6
+    for level in ("team", "region", "company"):
+        assert (totals[level] == totals["rep"]).all()
+
+
+def test_regular_revenue_has_the_stated_season() -> None:
+    revenue = world.company(reps=60, years=6, late=0).tables["revenue"].to_pandas()
+    regular = revenue[revenue["opportunity_id"].isna()].assign(month=lambda f: f["occurred_at"].dt.month)
+    by_month = regular["amount"].astype(float).groupby(regular["month"]).sum()
+    assert by_month[12] / by_month[[1, 2, 8]].mean() == pytest.approx(1.19 / 0.867, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "valid"),
+    [
+        ("reps", 0, "from 1 to 5,000"),
+        ("reps", 2.5, "a whole number"),
+        ("reps", True, "a whole number"),
+        ("years", -1, "from 0.5 to 20"),
+        ("years", float("nan"), "from 0.5 to 20"),
+        ("years", "three", "a number"),
+        ("deals", -5, "from 20 to 2,000,000"),
+        ("seed", -1, "from 0 to 4,294,967,295"),
+        ("signal", 3.5, "from 0 to 3"),
+        ("late", 0.9, "from 0 to 0.5"),
+        ("end", dt.date(1990, 1, 1), "from 2001-01-01 to 2100-01-01"),
+        ("end", "2026-07-01", "is not a date"),
+        ("currency", "dollar", "ISO 4217"),
+    ],
+)
+def test_bad_knobs_are_refused_with_the_valid_range(knob: str, value: object, valid: str) -> None:
+    with pytest.raises(BadParameter, match=f"{knob}.*{valid}"):
+        world.company(**{knob: value})
+
+
+def test_unknown_preset_lists_the_valid_ones() -> None:
+    with pytest.raises(UnknownName, match="demo, tiny"):
+        world.preset("huge")
+
+
+def test_build_imports_the_records_once_and_the_truth_never(tmp_path: Path, tiny: world.World) -> None:
+    workspace = Workspace.create(tmp_path / "company", currency="EUR")
+    done = world.build(workspace, **TINY)
+    for name, rows in tiny.tables.items():
+        assert done.counts[name].added == rows.num_rows, name
+    tables = Lake(workspace).open()
+    assert set(tables.head.tables) == set(KEPT)
+    view = visible(tables, tiny.knobs.end)
+    state = view.state("opportunity").to_pandas()
+    assert len(state) == TINY["deals"]
+    assert set(state["currency"]) == {"EUR"}
+    secret = set(tiny.truth["deal"].column_names + tiny.truth["deal_week"].column_names) - {"opportunity_id", "as_of"}
+    secret -= {column.name for name in KEPT for column in TABLES[name].columns}
+    stored = {column for name in KEPT for column in visible(tables, tiny.knobs.end).facts(name).columns}
+    assert secret and not secret & stored
+    assert world.build(workspace, **TINY).head.id == done.head.id
+
+
+def test_build_names_the_knobs(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="unknown knob of the world 'rep'; valid: currency, deals, end"):
+        world.build(Workspace.create(tmp_path / "company"), rep=3)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    reps=st.integers(1, 40),
+    years=st.floats(0.5, 3),
+    deals=st.integers(20, 300),
+    end=st.dates(dt.date(2010, 1, 1), dt.date(2040, 1, 1)),
+    signal=st.floats(0, 3),
+    late=st.floats(0, 0.5),
+)
+def test_any_company_is_consistent(**knobs: object) -> None:
+    company = world.company(**knobs)
+    end = pd.Timestamp(knobs["end"], tz="UTC")
+    for name, rows in company.tables.items():
+        frame = rows.to_pandas()
+        assert not frame.duplicated(list(TABLES[name].key)).any(), name
+        assert frame.empty or frame["known_at"].max() < end, name
+    created = company.tables["opportunity"].to_pandas().query("change_id == 'created'")
+    assert len(created) == knobs["deals"]
+    weekly = company.truth["deal_week"].to_pandas()
+    assert weekly["p_win"].between(0, 1).all()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from salesml.contracts import table
+from salesml.contracts import Table, table
 from salesml.contracts.spec import ARROW
 from salesml.world.clock import Clock, Floats, Ints, Times
 
-Block = Mapping[str, object]
+Block = Mapping[str, Any]
 
 
 def ids(prefix: str, number: Ints, width: int = 5) -> pa.Array:
@@ -58,7 +59,7 @@ def staged(name: str, blocks: Sequence[Block], clock: Clock) -> pa.Table:
     of known_at and key; `source_row` counts them from 1. Columns the company has nothing for are null.
     """
     contract = table(name)
-    rows = pa.concat_tables([_block(contract.column, block, clock) for block in blocks], promote_options="default")
+    rows = pa.concat_tables([_block(contract, block, clock) for block in blocks], promote_options="default")
     rows = rows.sort_by([("known_at", "ascending"), *((key, "ascending") for key in contract.key)])
     n = rows.num_rows
     columns = {c.name: rows[c.name] if c.name in rows.column_names else pa.nulls(n, c.arrow) for c in contract.own}
@@ -68,13 +69,14 @@ def staged(name: str, blocks: Sequence[Block], clock: Clock) -> pa.Table:
     return pa.table(columns).combine_chunks()
 
 
-def _block(column, block: Block, clock: Clock) -> pa.Table:  # type: ignore[no-untyped-def]
-    occurred: Times = block["occurred_at"]  # type: ignore[assignment]
-    known: Times = block.get("known_at", occurred)  # type: ignore[assignment]
+def _block(contract: Table, block: Block, clock: Clock) -> pa.Table:
+    """One block as typed columns, without what was not known by the end."""
+    occurred: Times = block["occurred_at"]
+    known: Times = block.get("known_at", occurred)
     kept = known < clock.end_second
     arrays = {}
     for name, values in {**block, "occurred_at": occurred, "known_at": known}.items():
-        kind = column(name).arrow
+        kind = contract.column(name).arrow
         if isinstance(values, (pa.Array, pa.ChunkedArray)):
             arrays[name] = values.cast(kind)
         elif isinstance(values, np.ndarray):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -79,26 +80,27 @@ def company(
     )
 
 
-def preset(name: str) -> dict[str, object]:
+def preset(name: str) -> dict[str, Any]:
     """The knobs of a preset (`tiny` for tests, `demo`); UnknownName lists them."""
     if name not in PRESETS:
         raise UnknownName("world preset", name, PRESETS)
     return dict(PRESETS[name])
 
 
-def build(workspace: Workspace, **knobs: object) -> Imported:
+def build(workspace: Workspace, **knobs: Any) -> Imported:
     """Make a company and import it into the workspace, in the workspace's currency unless told otherwise."""
     valid = {field.name for field in fields(Knobs)}
     for name in knobs:
         if name not in valid:
             raise UnknownName("knob of the world", name, valid)
-    return company(**{"currency": workspace.settings.currency, **knobs}).write(workspace)  # type: ignore[arg-type]
+    return company(**{"currency": workspace.settings.currency, **knobs}).write(workspace)
 
 
 def digest(rows: pa.Table) -> str:
-    """SHA-256 of a staged table's rows as CSV; their order is fixed by known_at and key."""
+    """SHA-256 of a staged table's rows as CSV, times as whole units since 1970; known_at and key fix their order."""
+    numbers = [pa.field(f.name, pa.int64() if pa.types.is_timestamp(f.type) else f.type) for f in rows.schema]
     sink = _Hash()
-    csv.write_csv(rows, pa.PythonFile(sink, mode="w"), csv.WriteOptions(batch_size=65_536))
+    csv.write_csv(rows.cast(pa.schema(numbers)), pa.PythonFile(sink, mode="w"), csv.WriteOptions(batch_size=65_536))
     return sink.sha.hexdigest()
 
 

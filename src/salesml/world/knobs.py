@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class Knobs:
         return self.deals or max(20, round(self.reps * (self.years + WARM_UP_WEEKS / 52) * DEALS_PER_REP_AND_YEAR))
 
 
-PRESETS: dict[str, dict[str, object]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"reps": 6, "years": 1.5, "deals": 400},
     "demo": {"reps": 24, "years": 3.0},
 }

@@ -50,19 +50,7 @@ def live(knobs: Knobs, clock: Clock, org: Organisation, deals: Deals) -> Life:
     panel: list[tuple[Ints, ...]] = []
     for week in range(len(clock.mondays)):
         new = np.arange(first[week], first[week + 1])
-        panel.append(
-            (
-                new,
-                np.full(len(new), week),
-                stage[new],
-                momentum[new],
-                np.full(len(new), NEW),
-                owner[new],
-                owner[new],
-                close[new],
-                0 * new,
-            )
-        )
+        panel.append(_rows(new, week, stage[new], momentum[new], NEW, owner[new], owner[new], close[new], 0))
         at = (stage[alive].copy(), momentum[alive].copy(), owner[alive].copy())
         event = _events(rng, clock, knobs, deals, alive, at, week)
         moved = org.left[at[2]] == week
@@ -72,23 +60,17 @@ def live(knobs: Knobs, clock: Clock, org: Organisation, deals: Deals) -> Life:
         overdue = close[alive] <= week
         pushed = (event == STAY) & (rng.random(len(alive)) < np.where(overdue, PUSH_IF_OVERDUE, PUSH_ANYWAY[at[1]]))
         close[alive[pushed]] = np.maximum(close[alive[pushed]], week) + rng.integers(1, 5, pushed.sum())
-        panel.append(
-            (
-                alive,
-                np.full(len(alive), week),
-                *at[:2],
-                event,
-                at[2],
-                owner[alive],
-                close[alive],
-                pushed.astype(np.int64),
-            )
-        )
+        panel.append(_rows(alive, week, *at[:2], event, at[2], owner[alive], close[alive], pushed))
         lives = (event == STAY) | (event == ADVANCE)
         stage[alive[event == ADVANCE]] += 1
         momentum[alive] = (rng.random(len(alive))[:, None] > moves[at[1]]).sum(axis=1)
         alive = np.r_[alive[lives], new]
     return _ordered(rng, clock, n, [np.concatenate(part) for part in zip(*panel, strict=True)])
+
+
+def _rows(deal: Ints, *columns: Ints | int) -> tuple[Ints, ...]:
+    """Panel rows of some deals; a single number counts for all of them."""
+    return (deal, *(np.broadcast_to(column, deal.shape).astype(np.int64) for column in columns))
 
 
 def _events(

@@ -140,11 +140,11 @@ def look_up(rows: Any, versions: Any, on: str, key: str, *, back: dt.timedelta |
     return joined.drop("_key", "_since", "_until")
 
 
-def look_up_crowded(rows: Any, versions: Any, on: str, key: str) -> Any:
-    """The same answer as `look_up` for keys with thousands of versions: union + window over distinct (key, as_of)."""
-    asked = rows.filter(rows[on].notnull()).select(_key=rows[on], _at=rows.as_of).distinct()
-    marked = versions.select(_key=versions[key], _at=versions.since, _since=versions.since)
-    both = asked.mutate(_since=ibis.null("timestamp('UTC', 6)"), _side=0).union(marked.mutate(_side=1))
+def look_up_crowded(rows: Any, versions: Any, on: str, key: str, asked: Any) -> Any:
+    """The same answer as `look_up` for keys with thousands of versions: union + window over `asked` (key, as_of) pairs."""
+    wanted = asked.select(_key=asked[key], _at=asked.as_of, _since=ibis.null("timestamp('UTC', 6)"), _side=0)
+    marked = versions.select(_key=versions[key], _at=versions.since, _since=versions.since, _side=1)
+    both = wanted.union(marked)
     running = ibis.window(group_by="_key", order_by=["_at", "_side"], preceding=None, following=0)
     found = both.mutate(_found=both["_since"].max().over(running))
     found = found.filter(found["_side"] == 0).select("_key", "_at", "_found")

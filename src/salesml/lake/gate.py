@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from salesml.lake.asof import Totals
 if TYPE_CHECKING:
     from salesml.lake.store import Tables
 
+MANY_INSTANTS = 2_000
 ENTITIES = {spec.entity: spec.name for spec in TABLES.values()}
 
 
@@ -108,11 +110,7 @@ class View:
         spec = table(name)
         if spec.kind != "changes":
             raise BadParameter(f"table {name} holds {spec.kind}, which have no state; use facts or with_totals")
-        asked = (name, tuple(columns), tuple(since), tuple(changes), tuple(first))
-        versions = self._keep(
-            ("versions", asked),
-            lambda: asof.state_versions(self._believed(name), spec, columns, since, changes, first),
-        )
+        versions = self._state_versions(name, columns, since, changes, first)
         if prefix:
             versions = versions.rename({f"{prefix}{n}": n for n in versions.columns if n not in (spec.entity, "since", "until")})
         elif not inner:
@@ -128,23 +126,45 @@ class View:
 
         `crowded` chooses the plan for keys with thousands of versions (a rep, a product); the numbers are the same.
         """
-        versions = self._keep(("totals", id(totals)), lambda: self._total_versions(totals), holds=totals)
+        versions = self._keep(("totals", id(totals)), lambda: self._settled(self._total_versions(totals)), holds=totals)
         if suffix:
             versions = versions.rename({f"{n}{suffix}": n for n in versions.columns if n not in ("key", "since", "until")})
-        found = (
-            asof.look_up_crowded(rows, versions, on, "key")
-            if crowded and back is None
-            else asof.look_up(rows, versions, on, "key", back=back)
-        )
+        if crowded and back is None:
+            found = asof.look_up_crowded(rows, versions, on, "key", self._asked(rows, versions, on))
+        else:
+            found = asof.look_up(rows, versions, on, "key", back=back)
         return found.mutate(**{f"{n}{suffix}": ibis.coalesce(found[f"{n}{suffix}"], 0) for n in totals.sums})
+
+    def _asked(self, rows: Any, versions: Any, on: str) -> Any:
+        """(key, as_of) pairs to look up: all keys at all instants where that is few, else those that occur in `rows`."""
+        if self._spine is None:
+            instants = pa.table({"as_of": pa.array([self.as_of], pa.timestamp("us", tz="UTC"))})
+        else:
+            instants = self._keep("instants", lambda: self._spine.select(["as_of"]).group_by("as_of").aggregate([]))
+        if instants.num_rows > MANY_INSTANTS:
+            return rows.filter(rows[on].notnull()).select(key=rows[on], as_of=rows.as_of).distinct()
+        return versions.select("key").distinct().cross_join(ibis.memtable(instants))
+
+    def _settled(self, expression: Any) -> Any:
+        """Compute an expression once and go on from its result."""
+        return self.tables.backend.create_table(f"settled_{uuid.uuid4().hex}", expression, temp=True)
 
     def _total_versions(self, totals: Totals) -> Any:
         if totals.of == "facts":
             rows = self._believed(totals.table)
             corrected = self.tables.corrections(totals.table) > 0
             return asof.total_versions(rows, totals, starts="known_at", ends="known_until", corrected=corrected)
-        states = asof.state_versions(self._believed(totals.table), table(totals.table), totals.columns, (), (), ())
+        states = self._state_versions(totals.table, totals.columns)
         return asof.total_versions(states, totals, starts="since", ends="until", corrected=True)
+
+    def _state_versions(
+        self, name: str, columns: Sequence[str], since: Sequence[str] = (), changes: Sequence[str] = (), first: Sequence[str] = ()
+    ) -> Any:
+        asked = (name, tuple(columns), tuple(since), tuple(changes), tuple(first))
+        return self._keep(
+            ("versions", asked),
+            lambda: self._settled(asof.state_versions(self._believed(name), table(name), columns, since, changes, first)),
+        )
 
     def _believed(self, name: str) -> Any:
         spec = table(name)

@@ -40,9 +40,24 @@ class Imported:
 class Tables:
     """The lake pinned at one HEAD. Ask `salesml.lake.visible` for what was known as of an instant."""
 
-    def __init__(self, workspace: Workspace, head: Head, memory: str = "4GB") -> None:
+    def __init__(
+        self, workspace: Workspace, head: Head, memory: str = "4GB", frames: dict[str, pa.Table] | None = None
+    ) -> None:
         self.workspace, self.head = workspace, head
-        self._memory = memory
+        self._memory, self._frames = memory, frames or {}
+
+    @classmethod
+    def of(cls, workspace: Workspace, frames: dict[str, pa.Table]) -> Tables:
+        """Stored rows held in memory instead of the lake (rows as `Tables.rows` gives them); for proofs and what-ifs."""
+        pins = {}
+        for name, frame in frames.items():
+            keys = frame.select(list(table(name).key)).group_by(list(table(name).key)).aggregate([]).num_rows
+            pins[name] = Pin(version=0, rows=frame.num_rows, corrections=frame.num_rows - keys)
+        return cls(workspace, Head(tables=pins), frames=frames)
+
+    def rows(self, name: str) -> pa.Table:
+        """Every stored row of a table as Arrow: the whole history of beliefs, not what was known at any one time."""
+        return self.backend.to_pyarrow(self.stored(name)).cast(table(name).schema)
 
     @cached_property
     def backend(self) -> Any:
@@ -59,7 +74,9 @@ class Tables:
         spec = table(name)
         pin = self.head.tables.get(name)
         if name not in self.backend.list_tables():
-            if pin is None or pin.rows == 0:
+            if name in self._frames:
+                self.backend.create_table(name, self._frames[name], schema=_ibis_schema(spec.schema))
+            elif pin is None or pin.rows == 0:
                 self.backend.create_table(name, schema=_ibis_schema(spec.schema))
             else:
                 self.backend.read_parquet(files(self.workspace.lake / name, pin.version), table_name=name)

@@ -1,0 +1,53 @@
+"""Spines: which (deal, as_of) rows to compute features for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import ibis
+import pyarrow as pa
+
+from salesml.lake import View
+from salesml.workspace import WEEKDAYS, Workspace
+
+CLOSED = ("won", "lost", "no_decision")
+
+
+def week_starts(workspace: Workspace, first: dt.datetime, last: dt.datetime) -> list[dt.datetime]:
+    """Instants at which a week begins in the workspace's time zone, from `first` to `last`, both inclusive."""
+    day = workspace.local_date(first)
+    day += dt.timedelta(days=(WEEKDAYS.index(workspace.settings.week_start) - day.weekday()) % 7)
+    starts = []
+    while (instant := workspace.instant(day)) <= last:
+        if instant >= first:
+            starts.append(instant)
+        day += dt.timedelta(days=7)
+    return starts
+
+
+def deal_lives(view: View) -> Any:
+    """One row per deal known to an instant's view: opportunity_id, first_known_at, status, closed_at (known_at of its close).
+
+    closed_at is the known_at of the change that gave the deal its present closed status; null while open.
+    """
+    facts = view.facts("opportunity")
+    first = facts.group_by("opportunity_id").aggregate(first_known_at=facts.known_at.min())
+    order = ibis.window(group_by="opportunity_id", order_by=["occurred_at", "known_at", "source_row", "change_id"])
+    told = facts.filter(facts.status.notnull())
+    told = told.mutate(place=ibis.row_number().over(order))
+    last = told.group_by("opportunity_id").aggregate(
+        status=told.status.argmax(told.place), status_known_at=told.known_at.argmax(told.place)
+    )
+    lives = first.left_join(last, "opportunity_id").drop("opportunity_id_right")
+    return lives.mutate(closed_at=ibis.ifelse(lives.status.isin(CLOSED), lives.status_known_at, None)).drop("status_known_at")
+
+
+def weekly_spine(view: View, workspace: Workspace, first: dt.datetime, last: dt.datetime, *, while_open: bool = True) -> pa.Table:
+    """(opportunity_id, as_of) at every week start in [first, last] after a deal became known, and until it closed if `while_open`."""
+    weeks = pa.table({"as_of": pa.array(week_starts(workspace, first, last), pa.timestamp("us", tz="UTC"))})
+    lives, calendar = deal_lives(view), ibis.memtable(weeks)
+    rows = lives.join(calendar, lives.first_known_at < calendar.as_of)
+    if while_open:
+        rows = rows.filter(rows.closed_at.isnull() | (rows.as_of <= rows.closed_at))
+    return view.tables.backend.to_pyarrow(rows.select("opportunity_id", "as_of"))

@@ -1,0 +1,60 @@
+"""The reports there are: one for each notebooks/NN_topic.ipynb of the checkout that salesml runs from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+import salesml
+from salesml.errors import UnknownName, WorkspaceError
+
+NAME = re.compile(r"\d\d_(?P<topic>[a-z0-9_]+)")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report by topic: its notebook, its title, and the question it answers (the first line below the title)."""
+
+    name: str
+    notebook: Path
+    title: str
+    question: str
+
+
+def folder() -> Path:
+    """The checkout's notebooks/; WorkspaceError where salesml was installed without its checkout."""
+    found = Path(salesml.__file__).resolve().parents[2] / "notebooks"
+    if not found.is_dir():
+        raise WorkspaceError(
+            f"no notebooks at {found}: they come with the source checkout. Install salesml from it: pip install -e ."
+        )
+    return found
+
+
+def reports(notebooks: Path | None = None) -> dict[str, Report]:
+    """The reports by name, in the order of their numbers."""
+    found = {}
+    for path in sorted((notebooks or folder()).glob("*.ipynb")):
+        if match := NAME.fullmatch(path.stem):
+            found[match["topic"]] = Report(match["topic"], path, *_headline(path))
+    return found
+
+
+def find(name: str, notebooks: Path | None = None) -> Report:
+    """The report of that name, with or without its number; UnknownName lists the valid ones."""
+    known = reports(notebooks)
+    match = NAME.fullmatch(name)
+    topic = match["topic"] if match else name
+    if topic not in known or (match and known[topic].notebook.stem != name):
+        raise UnknownName("report", name, known)
+    return known[topic]
+
+
+def _headline(path: Path) -> tuple[str, str]:
+    cells = nbformat.read(path, as_version=4).cells
+    lines = [line.strip() for line in cells[0].source.splitlines() if line.strip()] if cells else []
+    title = lines[0].lstrip("# ") if lines else path.stem
+    return title, lines[1].replace("**", "") if len(lines) > 1 else ""

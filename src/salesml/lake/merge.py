@@ -44,23 +44,25 @@ def changes(
     complete: bool,
 ) -> tuple[pa.RecordBatchReader, Counts]:
     """The rows to append, and the counts. `stored` lists the Parquet files of the table at HEAD; BadInput if a key comes twice."""
-    given = _stage(engine, spec, rows)
+    _stage(engine, spec, rows)
     _refuse_double_keys(engine, spec)
     key = ", ".join(_q(name) for name in spec.key)
-    parameters = {"origin": origin, "import_id": import_id, "loaded_at": loaded_at}
+    # literals throughout: for bound parameters, as for a registered Arrow object, DuckDB would import pandas, a second's work
+    load = {"origin": _text(origin), "import_id": _text(import_id), "loaded_at": f"{_text(loaded_at.isoformat())}::TIMESTAMPTZ"}
     if not stored:
         engine.execute("CREATE TEMP TABLE verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged")
     else:
+        files = ", ".join(_text(file) for file in stored)
         engine.execute(
-            f"""CREATE TEMP TABLE latest AS SELECT * FROM read_parquet($files, union_by_name = true)
-            QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC, import_id DESC) = 1""",
-            {"files": stored},
+            f"""CREATE TEMP TABLE latest AS SELECT * FROM read_parquet([{files}], union_by_name = true)
+            QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC, import_id DESC) = 1"""
         )
         # a fresh load date alone changes nothing: only what the export says is compared
-        compared = [column.name for column in spec.payload] + ["occurred_at"]
-        if spec.kind == "outputs":
-            compared.remove("occurred_at")
-        differs = " OR ".join(f"s.{_q(name)} IS DISTINCT FROM l.{_q(name)}" for name in compared)
+        differences = [f"s.{_q(column.name)} IS DISTINCT FROM l.{_q(column.name)}" for column in spec.payload]
+        if spec.kind != "outputs":
+            # a row staged with known_at_assumed has no date in the export: its occurred_at is the export's, new each time
+            differences.append("(s.known_at_assumed IS NOT TRUE AND s.occurred_at IS DISTINCT FROM l.occurred_at)")
+        differs = " OR ".join(differences)
         join = " AND ".join(f"s.{_q(name)} = l.{_q(name)}" for name in spec.key)
         engine.execute(
             f"""CREATE TEMP TABLE verdict AS SELECT s.*, CASE
@@ -69,10 +71,10 @@ def changes(
               ELSE 'unchanged' END AS verdict, l.known_at AS stored_known_at
             FROM staged s LEFT JOIN latest l ON {join}"""
         )
-    parts = [_written(spec, given)]
+    parts = [_written(spec, load)]
     if complete and stored:
-        parts.append(_withdrawn(spec))
-    engine.execute(f"CREATE TEMP TABLE written AS {' UNION ALL BY NAME '.join(parts)}", parameters)
+        parts.append(_withdrawn(spec, load))
+    engine.execute(f"CREATE TEMP TABLE written AS {' UNION ALL BY NAME '.join(parts)}")
     counts = dict(engine.execute("SELECT verdict, count(*) FROM verdict GROUP BY 1").fetchall())
     total = _one(engine, "SELECT count(*) FROM written")
     added, corrected = counts.get("added", 0), counts.get("corrected", 0)
@@ -82,7 +84,7 @@ def changes(
     return result.to_arrow_reader(100_000).cast(spec.schema), count
 
 
-def _stage(engine: duckdb.DuckDBPyConnection, spec: Table, rows: Any) -> set[str]:
+def _stage(engine: duckdb.DuckDBPyConnection, spec: Table, rows: Any) -> None:
     given = set(rows.schema.names)
     unknown = given - {column.name for column in spec.columns}
     if unknown:
@@ -93,10 +95,9 @@ def _stage(engine: duckdb.DuckDBPyConnection, spec: Table, rows: Any) -> set[str
         else f"NULL::{SQL_TYPES[column.dtype]} AS {_q(column.name)}"
         for column in spec.columns
     )
-    engine.register("incoming", rows)
+    engine.register("incoming", rows.__arrow_c_stream__())
     engine.execute(f"CREATE TEMP TABLE staged AS SELECT {casts} FROM incoming")
     engine.unregister("incoming")
-    return given
 
 
 def _refuse_double_keys(engine: duckdb.DuckDBPyConnection, spec: Table) -> None:
@@ -109,25 +110,25 @@ def _refuse_double_keys(engine: duckdb.DuckDBPyConnection, spec: Table) -> None:
         raise BadInput(f"staged table {spec.name} has {missing} rows without a key or occurred_at")
 
 
-def _written(spec: Table, given: set[str]) -> str:
+def _written(spec: Table, load: dict[str, str]) -> str:
     own = ", ".join(_q(column.name) for column in spec.own)
     return f"""SELECT {own}, occurred_at,
       CASE WHEN verdict = 'added' THEN coalesce(known_at, occurred_at)
-           WHEN known_at > stored_known_at THEN known_at ELSE $loaded_at::TIMESTAMPTZ END AS known_at,
-      coalesce(known_at_assumed, verdict = 'added' AND known_at IS NULL) AS known_at_assumed,
-      coalesce(retracted, false) AS retracted, $origin AS origin, $import_id AS import_id, source_file, source_row
+           WHEN known_at > stored_known_at THEN known_at ELSE {load['loaded_at']} END AS known_at,
+      verdict = 'added' AND coalesce(known_at_assumed, known_at IS NULL) AS known_at_assumed,
+      coalesce(retracted, false) AS retracted, {load['origin']} AS origin, {load['import_id']} AS import_id, source_file, source_row
       FROM verdict WHERE verdict <> 'unchanged'"""
 
 
-def _withdrawn(spec: Table) -> str:
+def _withdrawn(spec: Table, load: dict[str, str]) -> str:
     entity = _q(spec.entity)
     match = " AND ".join(f"s.{_q(name)} = l.{_q(name)}" for name in spec.key)
     empty = ", ".join(f"NULL::{SQL_TYPES[column.dtype]} AS {_q(column.name)}" for column in spec.payload)
     key = ", ".join(f"l.{_q(name)}" for name in spec.key)
-    return f"""SELECT {key}{', ' + empty if empty else ''}, l.occurred_at, $loaded_at::TIMESTAMPTZ AS known_at,
-      false AS known_at_assumed, true AS retracted, $origin AS origin, $import_id AS import_id,
+    return f"""SELECT {key}{', ' + empty if empty else ''}, l.occurred_at, {load['loaded_at']} AS known_at,
+      false AS known_at_assumed, true AS retracted, {load['origin']} AS origin, {load['import_id']} AS import_id,
       NULL::VARCHAR AS source_file, NULL::BIGINT AS source_row
-      FROM latest l WHERE NOT coalesce(l.retracted, false) AND l.origin = $origin
+      FROM latest l WHERE NOT coalesce(l.retracted, false) AND l.origin = {load['origin']}
         AND l.{entity} IN (SELECT {entity} FROM staged)
         AND NOT EXISTS (SELECT 1 FROM staged s WHERE {match})"""
 
@@ -135,6 +136,10 @@ def _withdrawn(spec: Table) -> str:
 def _one(engine: duckdb.DuckDBPyConnection, query: str) -> int:
     row = engine.execute(query).fetchone()
     return int(row[0]) if row else 0
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _q(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -39,7 +40,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 
 @dataclass(frozen=True)
 class Registered:
-    """A loaded version: the native scorer, the columns it takes, the folder they were loaded from."""
+    """A loaded version: the native scorer, the columns it takes, the folder that holds both."""
 
     version: Version
     scorer: Scorer
@@ -200,10 +201,13 @@ def _log(
     if evidence is not None:
         tags["evidence"] = evidence.to_json()
     with tempfile.TemporaryDirectory() as temporary:
+        outcome = Path(temporary) / "outcome"
+        shutil.copytree(folder, outcome)
+        columns_file.write(columns, outcome)
         logged = mlflow.pyfunc.log_model(
-            name=name,
+            name=name.replace(".", "_"),  # MLflow takes a dot in a registered name, not in a logged one
             python_model=Path(__file__).with_name("outcome_pyfunc.py"),
-            artifacts={"scorer": str(folder), "columns": str(columns_file.write(columns, Path(temporary)))},
+            artifacts={"outcome": str(outcome)},
             signature=columns_file.signature(columns),
             input_example=columns_file.example(columns),
             pip_requirements=scoring_requirements(),
@@ -232,7 +236,5 @@ def _read(source: str) -> tuple[Scorer, tuple[Column, ...], Path]:
     """The scorer and columns of a logged model, whose source (`models:/m-…`) never holds anything else."""
     import mlflow
 
-    folder = Path(mlflow.artifacts.download_artifacts(source)) / "artifacts"
-    columns_path = folder / columns_file.COLUMNS_FILE
-    scorer_folder = next(path.parent for path in sorted(folder.glob("*/model.json")))
-    return load_scorer(scorer_folder), columns_file.read(columns_path), folder
+    folder = Path(mlflow.artifacts.download_artifacts(source)) / "artifacts" / "outcome"
+    return load_scorer(folder), columns_file.read(folder), folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -55,13 +55,13 @@ def complete(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     return frame.assign(**absent) if absent else frame
 
 
-def unknown_categories(frame: pd.DataFrame, columns: Sequence[Column]) -> dict[str, int]:
-    """How many values of each text column were never seen in training; columns without such values are left out."""
-    counts = {}
-    for column in columns:
-        if column.known is not None and column.name in frame:
-            texts = [text_of(value) for value in frame[column.name] if not pd.isna(value)]
-            counts[column.name] = len(texts) - sum(map(set(column.known).__contains__, texts))
+def unknown_categories(frame: pd.DataFrame, known: Mapping[str, frozenset[str]]) -> dict[str, int]:
+    """How many values of each column in `known` are not among its categories; columns with none are left out."""
+    counts = {
+        name: sum(text_of(value) not in categories for value in frame[name] if not pd.isna(value))
+        for name, categories in known.items()
+        if name in frame
+    }
     return {name: count for name, count in counts.items() if count}
 
 
@@ -94,14 +94,13 @@ def signature(columns: Sequence[Column]) -> ModelSignature:
     )
 
 
-def write(columns: Sequence[Column], folder: Path) -> Path:
-    """Write columns.json into the folder."""
-    path = folder / COLUMNS_FILE
-    path.write_text(json.dumps([asdict(column) for column in columns], ensure_ascii=False, indent=1), encoding="utf-8")
-    return path
+def write(columns: Sequence[Column], folder: Path) -> None:
+    """Write columns.json into a scorer's folder."""
+    text = json.dumps([asdict(column) for column in columns], ensure_ascii=False, indent=1)
+    (folder / COLUMNS_FILE).write_text(text, encoding="utf-8")
 
 
-def read(path: Path | str) -> tuple[Column, ...]:
+def read(folder: Path | str) -> tuple[Column, ...]:
     """What `write` wrote."""
-    rows = json.loads(Path(path).read_text(encoding="utf-8"))
+    rows = json.loads((Path(folder) / COLUMNS_FILE).read_text(encoding="utf-8"))
     return tuple(Column(**{**row, "known": None if row["known"] is None else tuple(row["known"])}) for row in rows)

@@ -18,8 +18,8 @@ class OutcomeModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Load the scorer and its columns from the model's artifacts."""
-        self.scorer = load(context.artifacts["scorer"])
-        self.columns = read(context.artifacts["columns"])
+        self.scorer = load(context.artifacts["outcome"])
+        self.columns = read(context.artifacts["outcome"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """`probability` per row; params `interval` (bool) and `factors` (count) add lo, hi and factors."""

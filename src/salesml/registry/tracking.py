@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -110,6 +111,16 @@ def configure(workspace: Workspace) -> None:
     (workspace.mlruns / "artifacts").mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
+
+
+def server_command(workspace: Workspace, port: int) -> list[str]:
+    """The command that shows the workspace's runs at a port of this machine; run it with ENVIRONMENT set."""
+    artifacts = workspace.mlruns / "artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", uri(workspace), "--default-artifact-root", artifacts.as_uri()),
+    ]
 
 
 @contextmanager

@@ -12,11 +12,12 @@ import salesml
 from salesml.errors import UnknownName, WorkspaceError
 
 NAME = re.compile(r"\d\d_(?P<topic>[a-z0-9_]+)")
+QUESTION = re.compile(r"\*\*Question\*\*:? *(.+)")
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report by topic: its notebook, its title, and the question it answers (the first line below the title)."""
+    """A report by topic: its notebook, its title, and the question it answers."""
 
     name: str
     notebook: Path
@@ -55,6 +56,6 @@ def find(name: str, notebooks: Path | None = None) -> Report:
 
 def _headline(path: Path) -> tuple[str, str]:
     cells = nbformat.read(path, as_version=4).cells
-    lines = [line.strip() for line in cells[0].source.splitlines() if line.strip()] if cells else []
-    title = lines[0].lstrip("# ") if lines else path.stem
-    return title, lines[1].replace("**", "") if len(lines) > 1 else ""
+    source = cells[0].source if cells else ""
+    title, question = re.match(r"# *(.+)", source), QUESTION.search(source)
+    return (title[1].strip() if title else path.stem), (question[1].strip() if question else "")

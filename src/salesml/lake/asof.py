@@ -44,7 +44,7 @@ class Totals:
 def believed(stored: Any, spec: Table, corrections: int) -> Any:
     """Stored rows with `known_until`: the known_at of the row that replaced them (FOREVER if none); withdrawals dropped."""
     if not corrections:
-        return stored.mutate(known_until=_forever())
+        return stored.filter(~ibis.coalesce(stored.retracted, False)).mutate(known_until=_forever())
     order = ibis.window(group_by=list(spec.key), order_by=["known_at", "import_id"])
     rows = stored.mutate(known_until=ibis.coalesce(stored.known_at.lead(1).over(order), _forever()))
     return rows.filter(~ibis.coalesce(rows.retracted, False))

@@ -74,9 +74,8 @@ class Heads:
 
     def chain(self) -> Iterator[Head]:
         """The states that led to the current one, newest first; undone ones are not among them."""
-        head: Head | None = self.current()
-        if head is not None and head.state_of != head.id:
-            head = self.get(head.state_of)
+        shown = self.current().state_of
+        head = self.get(shown) if shown else None
         while head is not None and head.id:
             yield head
             head = self.get(head.parent) if head.parent else None

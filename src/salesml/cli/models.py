@@ -35,7 +35,7 @@ def models(context: typer.Context) -> None:
     if not found:
         console.print("no model is registered yet. Train one with: salesml train deals")
         return
-    table = Table("name", "version", "alias", "kind", "role", "metrics", "created", box=None)
+    table = Table("name", "version", "alias", "kind", "role", "metrics", "created", box=None, pad_edge=False)
     for version in found:
         role = "baseline" if version.baseline else "closed-row study" if version.study else ""
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in version.metrics.items())
@@ -67,9 +67,9 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
 ) -> None:
     """Answer scoring requests (MLflow protocol) at /invocations, on this machine only, until Ctrl-C."""
+    _require_free(port)
     from salesml.registry import catalog, server
 
-    _require_free(port)
     registered = catalog.load(workspace_of(context), model)
     version = registered.version
     console.print(f"{version.name} version {version.number} ({version.kind}) at http://127.0.0.1:{port}/invocations")
@@ -79,9 +79,9 @@ def serve(
 
 def tracking(context: typer.Context, port: Port = 5000) -> None:
     """Open the tracking pages (MLflow) of the workspace, on this machine only, until Ctrl-C."""
+    _require_free(port)
     from salesml.registry import tracking as runs
 
-    _require_free(port)
     command = runs.server_command(workspace_of(context), port)
     console.print(f"runs and models at http://127.0.0.1:{port} (first page after some seconds; Ctrl-C ends it)")
     sys.stdout.flush()

@@ -24,8 +24,11 @@ class Assigned:
     unused: list[Source]
 
 
-def assign(mapping: Mapping, sources: list[Source]) -> Assigned:
-    """Match sources to the mapping's files; BadInput lists what was looked for and found if a required file is missing."""
+def assign(mapping: Mapping, sources: list[Source], *, partial: bool = False) -> Assigned:
+    """Match sources to the mapping's files; BadInput lists what was looked for and found if a required file is missing.
+
+    With `partial` a required file may be missing: another one may bring it.
+    """
     files: dict[str, list[Source]] = {alias: [] for alias in mapping.files}
     unused = []
     for source in sources:
@@ -36,12 +39,12 @@ def assign(mapping: Mapping, sources: list[Source]) -> Assigned:
         if not files[alias]:
             files[alias] = [s for s in unused if (only and not spec.match) or has_columns(_header(s, spec), spec)]
             unused = [s for s in unused if s not in files[alias]]
-        if spec.required and not files[alias]:
+        if spec.required and not files[alias] and not partial:
             looked = ", ".join(spec.match) or alias
             found = ", ".join(source.name for source in sources)
             mend = f"Looked for {looked}, or a file with the columns {', '.join(spec.columns)}; found {found}."
             raise BadInput(f"{mapping.name}: the file for `{alias}` is missing", mend=mend)
-    if not any(files.values()):
+    if not any(files.values()) and not partial:
         raise BadInput(f"{mapping.name}: none of the files is one of {', '.join(mapping.files)}")
     return Assigned({alias: found for alias, found in files.items() if found}, unused)
 
@@ -68,6 +71,11 @@ def header_of(source: Source, spec: FileSpec) -> list[str]:
     reader = "read_parquet" if source.kind == "parquet" else "read_json"
     try:
         with duckdb.connect() as connection:
-            return [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {reader}({literal(str(source.path))})").fetchall()]
+            return [
+                name
+                for name, *_ in connection.execute(
+                    f"DESCRIBE SELECT * FROM {reader}({literal(str(source.path))})"
+                ).fetchall()
+            ]
     except duckdb.Error as error:
         raise BadInput(f"the file cannot be read ({str(error).splitlines()[0]})", file=source.name) from error

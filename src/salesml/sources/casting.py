@@ -86,7 +86,10 @@ def cast(con: duckdb.DuckDBPyConnection, table: Table, types: Map[str, str], con
         + [f"{quoted(name)} AS {quoted('raw ' + name)}" for name in types if name in columns]
         + [f"{name} AS source{name}" if name in types else f"NULL AS source{name}" for name in ("_file", "_row")]
     )
-    own = [quoted(c.name) if c.name in parsed else f"CAST(NULL AS {SQL_TYPES[c.dtype]}) AS {quoted(c.name)}" for c in table.own]
+    own = [
+        quoted(c.name) if c.name in parsed else f"CAST(NULL AS {SQL_TYPES[c.dtype]}) AS {quoted(c.name)}"
+        for c in table.own
+    ]
     times = [name if name in parsed else f"CAST(NULL AS TIMESTAMPTZ) AS {name}" for name in ("occurred_at", "known_at")]
     broken = " ".join(f"WHEN {rule.condition} THEN {number}" for number, rule in enumerate(rules, start=1))
     values = " ".join(f"WHEN {number} THEN CAST({rule.value} AS VARCHAR)" for number, rule in enumerate(rules, start=1))
@@ -146,7 +149,15 @@ def _rules(table: Table, column: Column, given: str, context: Context) -> list[R
     rules = []
     if column.allowed:
         valid = f"Valid: {', '.join(column.allowed)}."
-        rules.append(Rule(column.name, f"{raw} IS NOT NULL AND {name} IS NULL", raw, f"{column.name} is not an allowed value", valid))
+        rules.append(
+            Rule(
+                column.name,
+                f"{raw} IS NOT NULL AND {name} IS NULL",
+                raw,
+                f"{column.name} is not an allowed value",
+                valid,
+            )
+        )
     elif column.dtype != "string":
         reason = f"{column.name} {WORD[column.dtype]}"
         rules.append(Rule(column.name, f"{raw} IS NOT NULL AND {name} IS NULL", raw, reason))
@@ -158,13 +169,17 @@ def _rules(table: Table, column: Column, given: str, context: Context) -> list[R
         rules.append(Rule(column.name, f"{name} > {column.high}", raw, f"{column.name} is above {column.high:g}"))
     if column.name == "currency":
         mend = "Use a three-letter ISO 4217 code such as USD."
-        rules.append(Rule("currency", f"NOT regexp_full_match({name}, '[A-Z]{{3}}')", raw, "currency is not a code", mend))
+        rules.append(
+            Rule("currency", f"NOT regexp_full_match({name}, '[A-Z]{{3}}')", raw, "currency is not a code", mend)
+        )
     if column.dtype == "date":
         condition = f"{name} < DATE '1900-01-01' OR {name} > DATE '2200-01-01'"
         rules.append(Rule(column.name, condition, raw, f"{column.name} is an impossible date"))
     if column.name in ("occurred_at", "known_at"):
         latest = literal(context.loaded_at.isoformat())
-        rules.append(Rule(column.name, f"{name} < TIMESTAMPTZ '1970-01-01 00:00:00+00'", raw, f"{column.name} is before 1970"))
+        rules.append(
+            Rule(column.name, f"{name} < TIMESTAMPTZ '1970-01-01 00:00:00+00'", raw, f"{column.name} is before 1970")
+        )
         rules.append(Rule(column.name, f"{name} > TIMESTAMPTZ {latest}", raw, f"{column.name} is in the future"))
     return rules
 

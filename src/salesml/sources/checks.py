@@ -24,7 +24,9 @@ def reject_companions(con: Connection, table: Table) -> None:
 def reject_repeated(con: Connection, table: Table, rules: list[Rule]) -> int:
     """Of rows with the same key the first is kept; equal ones are left out and counted, others rejected. Returns the equal ones."""
     name, key = f"cast_{table.name}", ", ".join(quoted(part) for part in table.key)
-    total, distinct = con.execute(f"SELECT count(*), count(DISTINCT ({key})) FROM {name} WHERE _rule IS NULL").fetchall()[0]
+    total, distinct = con.execute(
+        f"SELECT count(*), count(DISTINCT ({key})) FROM {name} WHERE _rule IS NULL"
+    ).fetchall()[0]
     if total == distinct:
         return 0
     content = ", ".join([*(quoted(column.name) for column in table.payload), "occurred_at", "known_at"])
@@ -66,7 +68,9 @@ def record(con: Connection, table: Table, rules: list[Rule], aliases: list[str])
         for number, rule in ((number, rules[number - 1]) for (number,) in broken)
     )
     con.execute(f"CREATE OR REPLACE TEMP TABLE broken AS SELECT * FROM (VALUES {used}) AS b(number, col, reason, mend)")
-    con.execute(f"CREATE OR REPLACE TEMP TABLE bad AS SELECT DISTINCT source_file, source_row FROM {name} WHERE _rule > 0")
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE bad AS SELECT DISTINCT source_file, source_row FROM {name} WHERE _rule > 0"
+    )
     received = " UNION ALL ".join(
         f"SELECT r._file AS f, r._row AS n, CAST(to_json(r) AS VARCHAR) AS raw FROM {quoted(alias)} r "
         "SEMI JOIN bad ON r._file = bad.source_file AND r._row = bad.source_row"

@@ -55,7 +55,9 @@ def _decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
             yield decoder.decode(chunk).encode()
         yield decoder.decode(b"", final=True).encode()
     except UnicodeDecodeError as error:
-        raise BadInput(f"the bytes are not {encoding} ({error.reason})", mend="Set `encoding:` of this file in the mapping.") from error
+        raise BadInput(
+            f"the bytes are not {encoding} ({error.reason})", mend="Set `encoding:` of this file in the mapping."
+        ) from error
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

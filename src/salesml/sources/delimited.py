@@ -68,7 +68,9 @@ class Delimited:
         yield from pacsv.open_csv(
             _Stream(_prepended(first, self._chunks)),
             read_options=pacsv.ReadOptions(column_names=names, use_threads=False, block_size=BLOCK),
-            parse_options=pacsv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=keep),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=keep
+            ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
             ),
@@ -93,8 +95,17 @@ class Delimited:
         return batch if kept.all() else batch.filter(pa.array(kept))
 
     def _unreadable(self, error: pa.ArrowInvalid) -> BadInput:
-        reason = "a quote opened near this row is never closed" if "straddl" in str(error) else f"the text cannot be read ({error})"
-        return BadInput(reason, file=self.source.name, row=self.rows + 1, mend="Nothing was imported. Mend the row and import again.")
+        reason = (
+            "a quote opened near this row is never closed"
+            if "straddl" in str(error)
+            else f"the text cannot be read ({error})"
+        )
+        return BadInput(
+            reason,
+            file=self.source.name,
+            row=self.rows + 1,
+            mend="Nothing was imported. Mend the row and import again.",
+        )
 
 
 def _int64(numbers: np.ndarray) -> pa.Array:
@@ -102,7 +113,9 @@ def _int64(numbers: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
 
 
-def open_delimited(source: Source, encoding: str | None = None, delimiter: str | None = None, skip: int = 0) -> Delimited:
+def open_delimited(
+    source: Source, encoding: str | None = None, delimiter: str | None = None, skip: int = 0
+) -> Delimited:
     """Read the header: `skip` lines before it are left out; the delimiter is told from the first lines unless given.
 
     Raises BadInput for a file without content.
@@ -142,7 +155,9 @@ def _sniffed(text: str) -> str:
         widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
         if widths and widths[0] > 1:
             agreeing = sum(width == widths[0] for width in widths) / len(widths)
-            best, best_score = max((best, best_score), (delimiter, (round(agreeing, 1), widths[0])), key=lambda pair: pair[1])
+            best, best_score = max(
+                (best, best_score), (delimiter, (round(agreeing, 1), widths[0])), key=lambda pair: pair[1]
+            )
     return best
 
 

@@ -37,12 +37,18 @@ class Source:
         stem = self.path.name.lower()
         for ending in (".gz", *TEXT, *WORKBOOK, ".parquet", *JSON, ".zip"):
             stem = stem.removesuffix(ending)
-        part = () if self.part is None else (Path(self.part.lower()).stem if self.kind == "text" else self.part.lower(),)
+        part = (
+            () if self.part is None else (Path(self.part.lower()).stem if self.kind == "text" else self.part.lower(),)
+        )
         return (*part, stem, self.name.lower())
 
 
-def sources_at(path: Path) -> list[Source]:
-    """The tables in a file or directly in a folder, by name; BadInput if there is nothing readable."""
+def sources_at(*paths: Path) -> list[Source]:
+    """The tables in files or directly in folders, by name; BadInput if there is nothing readable."""
+    return [source for path in paths for source in _sources(path)]
+
+
+def _sources(path: Path) -> list[Source]:
     if not path.exists():
         raise BadInput(f"{path} does not exist", mend="Give a file or a folder of files.")
     if path.is_file():
@@ -51,7 +57,9 @@ def sources_at(path: Path) -> list[Source]:
     readable = [file for file in files if file.name.lower().endswith(READABLE)]
     if not readable:
         found = ", ".join(file.name for file in files[:8]) or "nothing"
-        raise BadInput(f"{path} holds no file that can be read (found {found})", mend=f"Readable are {', '.join(READABLE)}.")
+        raise BadInput(
+            f"{path} holds no file that can be read (found {found})", mend=f"Readable are {', '.join(READABLE)}."
+        )
     return [source for file in readable for source in _tables_of(file)]
 
 
@@ -65,7 +73,9 @@ def _tables_of(path: Path) -> list[Source]:
         if "[Content_Types].xml" not in members:
             texts = [name for name in sorted(members) if name.lower().endswith(TEXT)]
             if not texts:
-                raise BadInput("the zip file holds no text table", file=path.name, mend=f"Readable members are {', '.join(TEXT)}.")
+                raise BadInput(
+                    "the zip file holds no text table", file=path.name, mend=f"Readable members are {', '.join(TEXT)}."
+                )
             return [Source(path, "text", name, len(texts) == 1) for name in texts]
     if start.startswith((b"PK", b"\xd0\xcf\x11\xe0")) or (ending in WORKBOOK and start):
         from salesml.sources.workbooks import sheets_of

@@ -47,7 +47,10 @@ def date_formats(con: duckdb.DuckDBPyConnection, columns: Iterable[Column], mapp
     seen: dict[Column, dict[str, Any]] = {}
     for column in columns:
         name = quoted(column.name)
-        total, iso = _row(con, f"SELECT count({name}), count_if(regexp_matches({name}, '{DATE_SHAPES['iso']}')) FROM {column.relation}")
+        total, iso = _row(
+            con,
+            f"SELECT count({name}), count_if(regexp_matches({name}, '{DATE_SHAPES['iso']}')) FROM {column.relation}",
+        )
         seen[column] = {"iso": iso}
         if iso < total:
             counts = {shape: f"count_if(regexp_matches({name}, '{pattern}'))" for shape, pattern in DATE_SHAPES.items()}
@@ -69,7 +72,10 @@ def _dates(column: Column, counts: dict[str, Any], overall: dict[str, int], mapp
         return Dates(shapes)
     if mapping.dates:
         return Dates(shapes, None if mapping.dates == "ymd" else mapping.dates)
-    own, mend = (counts["dmy"], counts["mdy"]), "Say `dates: dmy` (day first) or `dates: mdy` (month first) in the mapping."
+    own, mend = (
+        (counts["dmy"], counts["mdy"]),
+        "Say `dates: dmy` (day first) or `dates: mdy` (month first) in the mapping.",
+    )
     place = f"{column.table}.{column.name}"
     for dmy, mdy in (own, (overall["dmy"], overall["mdy"])):
         if dmy + mdy and max(dmy, mdy) >= SURE * (dmy + mdy):
@@ -77,7 +83,9 @@ def _dates(column: Column, counts: dict[str, Any], overall: dict[str, int], mapp
         if dmy + mdy:
             reason = f"{dmy:,} dates have the day first and {mdy:,} the month first"
             raise BadInput(reason, file=mapping.path, column=place, value=counts["example"], mend=mend)
-    raise BadInput("day and month cannot be told apart", file=mapping.path, column=place, value=counts["example"], mend=mend)
+    raise BadInput(
+        "day and month cannot be told apart", file=mapping.path, column=place, value=counts["example"], mend=mend
+    )
 
 
 def number_formats(con: duckdb.DuckDBPyConnection, columns: Iterable[Column], mapping: Mapping) -> dict[Column, Style]:
@@ -99,7 +107,9 @@ def number_formats(con: duckdb.DuckDBPyConnection, columns: Iterable[Column], ma
                 "group": f"count_if(regexp_full_match({clean}, '-?[1-9]\\d{{0,2}},\\d{{3}}'))",
                 "example": f"any_value({name}) FILTER (regexp_full_match({clean}, '-?[1-9]\\d{{0,2}}[.,]\\d{{3}}'))",
             }
-            seen[column] |= dict(zip(counts, _row(con, f"SELECT {', '.join(counts.values())} FROM {column.relation}"), strict=True))
+            seen[column] |= dict(
+                zip(counts, _row(con, f"SELECT {', '.join(counts.values())} FROM {column.relation}"), strict=True)
+            )
     overall = _sum(seen.values(), ("point", "comma"))
     return {column: _style(column, counts, overall, mapping) for column, counts in seen.items()}
 
@@ -109,7 +119,10 @@ def _style(column: Column, counts: dict[str, Any], overall: dict[str, int], mapp
     if mapping.decimals:
         return "plain" if settled and mapping.decimals == "point" else mapping.decimals
     point, comma = counts.get("point", 0), counts.get("comma", 0)
-    place, mend = f"{column.table}.{column.name}", "Say `decimals: point` (1,234.50) or `decimals: comma` (1.234,50) in the mapping."
+    place, mend = (
+        f"{column.table}.{column.name}",
+        "Say `decimals: point` (1,234.50) or `decimals: comma` (1.234,50) in the mapping.",
+    )
     if point and comma and max(point, comma) < SURE * (point + comma):
         reason = f"{point:,} numbers have a decimal point and {comma:,} a decimal comma"
         raise BadInput(reason, file=mapping.path, column=place, value=counts["example"], mend=mend)
@@ -124,7 +137,13 @@ def _style(column: Column, counts: dict[str, Any], overall: dict[str, int], mapp
         return "point" if overall["point"] else "comma"
     if (group and not dot and column.dtype != "float") or (dot and not group and column.dtype == "float"):
         return "point"
-    raise BadInput("thousands and decimals cannot be told apart", file=mapping.path, column=place, value=counts["example"], mend=mend)
+    raise BadInput(
+        "thousands and decimals cannot be told apart",
+        file=mapping.path,
+        column=place,
+        value=counts["example"],
+        mend=mend,
+    )
 
 
 def _sum(counts: Iterable[dict[str, Any]], keys: tuple[str, str]) -> dict[str, int]:

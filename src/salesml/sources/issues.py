@@ -7,24 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import duckdb
-import pyarrow as pa
 
 from salesml.sources.session import literal
 
-SCHEMA = pa.schema(
-    {
-        "severity": pa.string(),
-        "table": pa.string(),
-        "column": pa.string(),
-        "value": pa.string(),
-        "reason": pa.string(),
-        "mend": pa.string(),
-        "raw": pa.string(),
-        "source_file": pa.string(),
-        "source_row": pa.int64(),
-        "rows": pa.int64(),
-    }
-)
+COUNTS = ("source_row", "rows")
 
 
 class Issue(NamedTuple):
@@ -42,16 +28,19 @@ class Issue(NamedTuple):
     rows: int = 1
 
 
-def keep_issues(connection: duckdb.DuckDBPyConnection, issues: Sequence[Issue]) -> None:
-    """Make the table `issue` (columns of SCHEMA) with these rows.
+TYPES = {name: "BIGINT" if name in COUNTS else "VARCHAR" for name in Issue._fields}
 
-    As literals: binding parameters makes DuckDB import pandas, which takes longer than most imports.
-    """
-    types = {name: "BIGINT" if pa.types.is_integer(SCHEMA.field(name).type) else "VARCHAR" for name in SCHEMA.names}
-    columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
+
+def create_issues(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty table `issue` with a column per field of Issue."""
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in TYPES.items())
     connection.execute(f"CREATE TABLE issue ({columns})")
+
+
+def keep_issues(connection: duckdb.DuckDBPyConnection, issues: Sequence[Issue]) -> None:
+    """Add rows to the table `issue`; as literals, because for bound parameters DuckDB imports pandas, a second's work."""
     if issues:
-        rows, shape = json.dumps([issue._asdict() for issue in issues]), json.dumps([types])
+        rows, shape = json.dumps([issue._asdict() for issue in issues]), json.dumps([TYPES])
         connection.execute(
             f"INSERT INTO issue BY NAME SELECT unnest(from_json({literal(rows)}, {literal(shape)}), recursive := true)"
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping as Map
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
 
 import duckdb
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from salesml.errors import BadInput
 from salesml.sources.columns import named, unused
-from salesml.sources.delimited import open_delimited
+from salesml.sources.delimited import Delimited, open_delimited
 from salesml.sources.finding import Source
 from salesml.sources.issues import Issue
 from salesml.sources.mapping import FileSpec, Mapping
@@ -18,6 +19,7 @@ from salesml.sources.session import literal, quoted
 from salesml.sources.workbooks import rows_of
 
 Connection = duckdb.DuckDBPyConnection
+Progress = Callable[[str], None]
 
 
 @dataclass
@@ -33,7 +35,7 @@ def load(
     connection: Connection,
     mapping: Mapping,
     assigned: Map[str, list[Source]],
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> Loaded:
     """Load the assigned sources; files of the mapping without a source become empty tables.
 
@@ -43,14 +45,16 @@ def load(
     for alias, spec in mapping.files.items():
         for source in assigned.get(alias, []):
             progress(f"reading {source.name}")
-            _load_one(connection, alias, spec, source, loaded)
+            _load_one(connection, alias, spec, source, loaded, progress)
         _ensure_columns(connection, alias, spec)
     return loaded
 
 
-def _load_one(connection: Connection, alias: str, spec: FileSpec, source: Source, loaded: Loaded) -> None:
+def _load_one(
+    connection: Connection, alias: str, spec: FileSpec, source: Source, loaded: Loaded, progress: Progress
+) -> None:
     if source.kind == "text":
-        _load_text(connection, alias, spec, source, loaded)
+        _load_text(connection, alias, spec, source, loaded, progress)
     elif source.kind == "workbook":
         _load_sheet(connection, alias, spec, source, loaded)
     else:
@@ -60,34 +64,43 @@ def _load_one(connection: Connection, alias: str, spec: FileSpec, source: Source
         loaded.issues.append(Issue("warning", reason, "Check the export.", source_file=source.name, rows=0))
 
 
-def _load_text(connection: Connection, alias: str, spec: FileSpec, source: Source, loaded: Loaded) -> None:
+def _load_text(
+    connection: Connection, alias: str, spec: FileSpec, source: Source, loaded: Loaded, progress: Progress
+) -> None:
     text = open_delimited(source, spec.encoding, spec.delimiter, spec.skip)
     width = len(text.columns)
     text.columns = _columns(text.columns, spec, source, loaded)
-    _append(connection, alias, source, text.columns, text.batches())
+
+    def counted() -> Iterator[pa.RecordBatch]:
+        for batch in text.batches():
+            progress(f"reading {source.name}: {text.rows:,} rows")
+            yield batch
+
+    _append(connection, alias, source, text.columns, counted())
     loaded.rows[source.name] = text.rows
+    loaded.issues += _text_issues(text, width)
+
+
+def _text_issues(text: Delimited, width: int) -> Iterator[Issue]:
+    """Rows that do not fit the header, and what had to be changed to read the text."""
+    file, odd = text.source.name, text.oddities
     for row, found, raw in text.ragged:
         reason = f"the row does not have the header's {width} fields"
-        mend = "A quote left open runs on over the next rows." if "\n" in raw else "Quote fields that hold the delimiter."
-        loaded.issues.append(
-            Issue("rejected", reason, mend, value=f"{found} fields", raw=raw, source_file=source.name, source_row=row)
+        mend = (
+            "A quote left open runs on over the next rows." if "\n" in raw else "Quote fields that hold the delimiter."
         )
+        yield Issue("rejected", reason, mend, value=f"{found} fields", raw=raw, source_file=file, source_row=row)
     for row, swallowed, raw in text.swallowed:
         reason = "a quote left open swallows the rows that follow"
-        mend = "Close the quote."
         value = f"{swallowed} rows"
-        loaded.issues.append(Issue("rejected", reason, mend, value=value, raw=raw, source_file=source.name, source_row=row))
-    if text.oddities.foreign_lines:
-        lines = text.oddities.foreign_lines
+        yield Issue("rejected", reason, "Close the quote.", value=value, raw=raw, source_file=file, source_row=row)
+    if lines := odd.foreign_lines:
         shown = ", ".join(map(str, lines[:10])) + (", …" if len(lines) > 10 else "")
         reason = "lines that are not UTF-8 were read as Windows-1252"
         mend = "Check the special characters, or set `encoding:` of the file in a mapping."
-        loaded.issues.append(
-            Issue("warning", reason, mend, value=f"lines {shown}", source_file=source.name, rows=len(lines))
-        )
-    if text.oddities.nul_bytes:
-        reason = "NUL bytes were left out"
-        loaded.issues.append(Issue("warning", reason, "Check the export.", source_file=source.name, rows=text.oddities.nul_bytes))
+        yield Issue("warning", reason, mend, value=f"lines {shown}", source_file=file, rows=len(lines))
+    if odd.nul_bytes:
+        yield Issue("warning", "NUL bytes were left out", "Check the export.", source_file=file, rows=odd.nul_bytes)
 
 
 def _load_sheet(connection: Connection, alias: str, spec: FileSpec, source: Source, loaded: Loaded) -> None:
@@ -115,12 +128,20 @@ def _load_typed(connection: Connection, alias: str, spec: FileSpec, source: Sour
         header = [name for name, *_ in described if name != "file_row_number"]
         names = _columns(header, spec, source, loaded)
         types = {name: kind for name, kind, *_ in described}
-        picked = ", ".join(f"{_as_text(found, types[found])} AS {quoted(name)}" for found, name in zip(header, names, strict=True))
-        reader = connection.cursor().execute(f"SELECT {picked}, CAST({row} AS BIGINT) AS _row FROM {relation}").to_arrow_reader()
+        picked = ", ".join(
+            f"{_as_text(found, types[found])} AS {quoted(name)}" for found, name in zip(header, names, strict=True)
+        )
+        reader = (
+            connection.cursor()
+            .execute(f"SELECT {picked}, CAST({row} AS BIGINT) AS _row FROM {relation}")
+            .to_arrow_reader()
+        )
         _append(connection, alias, source, names, iter(reader))
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
-        raise BadInput(f"the file cannot be read ({first})", file=source.name, mend="Nothing was imported. Get it again.") from error
+        raise BadInput(
+            f"the file cannot be read ({first})", file=source.name, mend="Nothing was imported. Get it again."
+        ) from error
     loaded.rows[source.name] = connection.execute(
         f"SELECT count(*) FROM {quoted(alias)} WHERE _file = {literal(source.name)}"
     ).fetchall()[0][0]

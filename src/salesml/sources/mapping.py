@@ -89,6 +89,11 @@ def packaged_mapping(name: str) -> Mapping:
     return parse_mapping((PACKAGED / f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml")
 
 
+def mapping_named(name: str) -> Mapping:
+    """A packaged mapping by name, or the mapping in a file by its path."""
+    return read_mapping(Path(name)) if name.endswith((".yaml", ".yml")) or "/" in name else packaged_mapping(name)
+
+
 def read_mapping(path: Path) -> Mapping:
     """The mapping in a YAML file; BadInput says what is wrong with it and where."""
     try:
@@ -107,11 +112,15 @@ def parse_mapping(text: str, path: str) -> Mapping:
     values = _section(values, path, "the mapping", {f.name for f in fields(Mapping)} - {"path", "text"})
     for key in ("files", "tables"):
         if not values.get(key):
-            raise BadInput(f"has no `{key}:`", file=path, mend="A mapping names its files and gives a SELECT for each canonical table.")
-    files = {
-        alias: _file(spec, path, alias) for alias, spec in _section(values["files"], path, "files", None).items()
+            raise BadInput(
+                f"has no `{key}:`",
+                file=path,
+                mend="A mapping names its files and gives a SELECT for each canonical table.",
+            )
+    files = {alias: _file(spec, path, alias) for alias, spec in _section(values["files"], path, "files", None).items()}
+    tables = {
+        name: _table(spec, path, name) for name, spec in _section(values["tables"], path, "tables", set(TABLES)).items()
     }
-    tables = {name: _table(spec, path, name) for name, spec in _section(values["tables"], path, "tables", set(TABLES)).items()}
     settings = _section(values.get("settings") or {}, path, "settings", {f.name for f in fields(Settings)})
     Settings(**settings)
     checks = tuple(_check(check, path, files) for check in values.get("checks") or ())
@@ -141,14 +150,18 @@ def _section(value: Any, path: str, where: str, valid: set[str] | None) -> dict[
 
 def _file(spec: Any, path: str, alias: str) -> FileSpec:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(alias)):
-        raise BadInput(f"file alias {alias!r} is not a plain name", file=path, mend="Use letters, digits and _, as in SQL.")
+        raise BadInput(
+            f"file alias {alias!r} is not a plain name", file=path, mend="Use letters, digits and _, as in SQL."
+        )
     values = _section(spec or {}, path, f"files.{alias}", {f.name for f in fields(FileSpec)})
     lists = {key: _names(values.get(key), path, f"files.{alias}.{key}") for key in ("match", "columns", "optional")}
     return FileSpec(**{**values, **lists})
 
 
 def _table(spec: Any, path: str, name: str) -> TableSpec:
-    values = _section({"select": spec} if isinstance(spec, str) else spec, path, f"tables.{name}", {f.name for f in fields(TableSpec)})
+    values = _section(
+        {"select": spec} if isinstance(spec, str) else spec, path, f"tables.{name}", {f.name for f in fields(TableSpec)}
+    )
     if not str(values.get("select") or "").strip():
         raise BadInput(f"tables.{name} has no `select:`", file=path)
     if values.get("complete") and TABLES[name].kind != "changes":

@@ -28,7 +28,18 @@ SPACES = " \t\r\n\u00a0\u202f\ufeff"
 CODES = "USD|EUR|GBP|CHF|JPY|CNY|CAD|AUD|NZD|INR|BRL|MXN|SEK|NOK|DKK|PLN|CZK|HUF|ZAR|SGD|HKD|KRW|TRY|AED"
 CURRENCY = f"(US|CA|AU|NZ|HK|A|C|R|S)?\\p{{Sc}}|{CODES}"
 EXCEL_EPOCH = "TIMESTAMP '1899-12-30'"
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S", ", %I:%M %p")
+CLOCKS = (
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %H:%M:%S.%f",
+    "T%H:%M:%S",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    ", %H:%M",
+    ", %H:%M:%S",
+    ", %I:%M %p",
+)
 NAMED = ("%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d-%b-%y", "%d. %B %Y")
 
 
@@ -56,7 +67,10 @@ def as_time(text: str, dates: Dates, time_zone: str) -> str:
         "iso": f"TRY_CAST({text} AS TIMESTAMPTZ)",
         "year_first": f"TRY_CAST(regexp_replace({text}, '^(\\d{{4}})[/.](\\d{{1,2}})[/.]', '\\1-\\2-') AS TIMESTAMPTZ)",
         "slashed": _slashed(text, dates, time_zone),
-        "serial": _local(f"{EXCEL_EPOCH} + to_microseconds(CAST(round(TRY_CAST({text} AS DOUBLE) * 86400) * 1000000 AS BIGINT))", time_zone),
+        "serial": _local(
+            f"{EXCEL_EPOCH} + to_microseconds(CAST(round(TRY_CAST({text} AS DOUBLE) * 86400) * 1000000 AS BIGINT))",
+            time_zone,
+        ),
         "compact": _local(f"try_strptime({text}, '%Y%m%d')", time_zone),
         "month": f"TRY_CAST({text} || '-01' AS TIMESTAMPTZ)",
         "epoch": f"to_timestamp(TRY_CAST({text} AS DOUBLE))",
@@ -65,7 +79,9 @@ def as_time(text: str, dates: Dates, time_zone: str) -> str:
     }
     if dates.shapes == ("iso",):
         return shapes["iso"]
-    branches = " ".join(f"WHEN regexp_matches({text}, '{DATE_SHAPES[shape]}') THEN {shapes[shape]}" for shape in dates.shapes)
+    branches = " ".join(
+        f"WHEN regexp_matches({text}, '{DATE_SHAPES[shape]}') THEN {shapes[shape]}" for shape in dates.shapes
+    )
     return f"CASE {branches} END" if branches else "CAST(NULL AS TIMESTAMPTZ)"
 
 
@@ -120,7 +136,9 @@ def _slashed(text: str, dates: Dates, time_zone: str) -> str:
     even = f"regexp_replace({text}, '^(\\d{{1,2}})[/. -](\\d{{1,2}})[/. -]', '\\1/\\2/')"
     long, short = (_list([day + year + clock for clock in CLOCKS], "[]") for year in ("%Y", "%y"))
     four = f"regexp_matches({text}, '^\\d{{1,2}}[/. -]\\d{{1,2}}[/. -]\\d{{4}}')"
-    return _local(f"CASE WHEN {four} THEN try_strptime({even}, {long}) ELSE try_strptime({even}, {short}) END", time_zone)
+    return _local(
+        f"CASE WHEN {four} THEN try_strptime({even}, {long}) ELSE try_strptime({even}, {short}) END", time_zone
+    )
 
 
 def _local(timestamp: str, time_zone: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable, Iterator, Mapping as Map
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Map
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -18,7 +20,7 @@ from salesml.sources import checks
 from salesml.sources.casting import Context, cast
 from salesml.sources.finding import Source
 from salesml.sources.formats import Column, date_formats, number_formats
-from salesml.sources.issues import SCHEMA, keep_issues
+from salesml.sources.issues import Issue, create_issues, keep_issues
 from salesml.sources.loading import Loaded, load
 from salesml.sources.mapping import Mapping
 from salesml.sources.parsing import trimmed, unblanked
@@ -45,6 +47,7 @@ class Staged:
 
     connection: duckdb.DuckDBPyConnection
     loaded: Loaded
+    loaded_at: dt.datetime
     export_date: dt.datetime
     rows: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
@@ -58,32 +61,57 @@ class Staged:
         spec = TABLES[name]
         own = ", ".join(quoted(column.name) for column in spec.own)
         at = f"TIMESTAMPTZ '{self.export_date.isoformat()}'"
-        reader = self.connection.cursor().execute(
-            f"""SELECT {own}, coalesce(occurred_at, known_at, {at}) AS occurred_at, known_at,
+        reader = (
+            self.connection.cursor()
+            .execute(
+                f"""SELECT {own}, coalesce(occurred_at, known_at, {at}) AS occurred_at, known_at,
               CASE WHEN occurred_at IS NULL AND known_at IS NULL THEN true END AS known_at_assumed, source_file, source_row
             FROM cast_{name} WHERE _rule IS NULL"""
-        ).to_arrow_reader(100_000)
+            )
+            .to_arrow_reader(100_000)
+        )
         stored = {column.name: column.arrow for column in spec.columns}
         schema = pa.schema([(column, stored[column]) for column in reader.schema.names])
         rows = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in reader))
         return rows if self.rows[name] > STREAM_ROWS else rows.read_all()
 
-    def issues(self) -> pa.Table:
-        """Rejected rows and warnings, as sources.issues.SCHEMA."""
-        return self.connection.execute(f"SELECT {', '.join(map(quoted, SCHEMA.names))} FROM issue").to_arrow_table().cast(SCHEMA)
+    def issues(self) -> list[dict[str, Any]]:
+        """Rejected rows and warnings, with the fields of Issue but for `raw`."""
+        fields = ", ".join(quoted(name) for name in Issue._fields if name != "raw")
+        return self.connection.execute(f"SELECT {fields} FROM issue").to_arrow_table().to_pylist()
 
-    def ids(self, name: str) -> pa.Array:
+    def import_issues(self) -> pa.Table:
+        """The issues as rows of the contract `import_issue`, each named by what it says and where."""
+        spec = TABLES["import_issue"]
+        names = ", ".join(quoted(name) for name in Issue._fields if name not in ("raw", "rows"))
+        at = f"TIMESTAMPTZ '{self.loaded_at.isoformat()}'"
+        table = self.connection.execute(
+            f"""SELECT md5(concat_ws('|', {names}, row_number() OVER (PARTITION BY {names}))) AS import_issue_id, {names},
+              coalesce(raw, json_object('rows', rows)) AS raw, {at} AS occurred_at, {at} AS known_at FROM issue"""
+        ).to_arrow_table()
+        return table.cast(pa.schema([(name, spec.column(name).arrow) for name in table.schema.names]))
+
+    def add_issues(self, issues: list[Issue]) -> None:
+        """Keep further issues, found by whoever holds more than this import."""
+        keep_issues(self.connection, issues)
+
+    def ids(self, name: str) -> set[str]:
         """Distinct entities among the good rows of a table."""
         entity = quoted(TABLES[name].entity)
-        rows = self.connection.execute(f"SELECT DISTINCT {entity} AS id FROM cast_{name} WHERE _rule IS NULL").to_arrow_table()
-        return rows["id"].combine_chunks()
+        rows = self.connection.execute(f"SELECT DISTINCT {entity} FROM cast_{name} WHERE _rule IS NULL").fetchall()
+        return {value for (value,) in rows}
 
-    def references(self, name: str, column: str) -> pa.Table:
+    def references(self, name: str, column: str) -> list[dict[str, Any]]:
         """Distinct values of a column among the good rows: value, rows, and source_file, source_row of the first."""
-        return self.connection.execute(
-            f"""SELECT {quoted(column)} AS value, count(*) AS rows, arg_min(source_file, source_row) AS source_file,
-              min(source_row) AS source_row FROM cast_{name} WHERE _rule IS NULL AND {quoted(column)} IS NOT NULL GROUP BY 1 ORDER BY 1"""
-        ).to_arrow_table()
+        return (
+            self.connection.execute(
+                f"""SELECT {quoted(column)} AS value, count(*) AS rows, arg_min(source_file, source_row) AS source_file,
+              min(source_row) AS source_row FROM cast_{name} WHERE _rule IS NULL AND {quoted(column)} IS NOT NULL
+            GROUP BY 1 ORDER BY 1"""
+            )
+            .to_arrow_table()
+            .to_pylist()
+        )
 
 
 @contextmanager
@@ -99,6 +127,7 @@ def stage(
     """
     with tempfile.TemporaryDirectory(prefix="salesml-") as spill, connect(Path(spill), terms.time_zone) as connection:
         loaded = load(connection, mapping, assigned, progress)
+        create_issues(connection)
         keep_issues(connection, loaded.issues)
         lock(connection)
         _check_rows(connection, mapping)
@@ -107,7 +136,7 @@ def stage(
             progress(f"mapping {name}")
             types[name] = _mapped(connection, mapping, TABLES[name])
         context = _context(connection, mapping, terms, types)
-        staged = Staged(connection, loaded, terms.loaded_at)
+        staged = Staged(connection, loaded, terms.loaded_at, terms.loaded_at)
         for name, given in types.items():
             progress(f"checking {name}")
             _cast_and_check(connection, mapping, TABLES[name], given, context, staged)
@@ -189,6 +218,7 @@ def _cast_and_check(
     staged: Staged,
 ) -> None:
     rules = cast(connection, table, given, context)
+    connection.execute(f"DROP TABLE mapped_{table.name}")
     checks.reject_companions(connection, table)
     repeated = checks.reject_repeated(connection, table, rules)
     if table.name == "opportunity" and not context.allow_reversed:
@@ -204,7 +234,9 @@ def _export_date(
     connection: duckdb.DuckDBPyConnection, mapping: Mapping, terms: Terms, tables: list[str]
 ) -> dt.datetime:
     """The instant rows without a date are known from: the mapping's SELECT, else the day after the latest date, else the load."""
-    latest = " UNION ALL ".join(f"SELECT max(occurred_at) AS latest FROM cast_{name} WHERE _rule IS NULL" for name in tables)
+    latest = " UNION ALL ".join(
+        f"SELECT max(occurred_at) AS latest FROM cast_{name} WHERE _rule IS NULL" for name in tables
+    )
     day_after = f"SELECT CAST(CAST(max(latest) AS DATE) + 1 AS TIMESTAMPTZ) FROM ({latest})"
     select = day_after
     if mapping.export_date:

@@ -23,7 +23,9 @@ def rows_of(path: Path, sheet: str) -> list[list[str | None]]:
     try:
         rows = _opened(path).get_sheet_by_name(sheet).to_python(skip_empty_area=True)
     except Exception as error:
-        raise BadInput(f"sheet {sheet!r} cannot be read ({error})", file=path.name, mend="Open it, save it again as .xlsx or .csv.") from error
+        raise BadInput(
+            f"sheet {sheet!r} cannot be read ({error})", file=path.name, mend="Open it, save it again as .xlsx or .csv."
+        ) from error
     return [[_text(value) for value in row] for row in rows]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from functools import cache
 
@@ -92,6 +94,11 @@ def test_the_version_is_told_everywhere():
     for path in ("/ping", "/health", "/ready"):
         assert client().get(path).status_code == 200
     assert post({"inputs": ROW}).headers["x-model-version"] == "7"
+
+
+def test_worker_processes_do_without_mlflow():
+    code = "import sys, salesml.registry.server; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_unknown_categories_are_scored_and_counted():

@@ -16,6 +16,8 @@ from salesml.errors import BadParameter, SalesmlError, WorkspaceError
 from salesml.workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
+# Voila's page asks a content network for icon fonts; the browser is told not to
+OWN_ASSETS_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")]
 
 
@@ -91,6 +93,7 @@ def pipeline_app(
         "--pool_size=1",
         f"--MappingKernelManager.cull_idle_timeout={idle}",
         f"--MappingKernelManager.cull_interval={max(5, idle // 10)}",
+        f"--Voila.tornado_settings={ {'headers': {'Content-Security-Policy': OWN_ASSETS_ONLY}} }",
     ]
     console.print(f"app: http://{LOOPBACK}:{port}/ (Ctrl-C stops it)")
     _become(workspace_of(context), "voila", options)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 import pytest
 from registry_models import workspace
 
 from salesml.errors import BadParameter, NotEnoughData, WorkspaceError
+from salesml.lake.head import Head, Pin
 from salesml.registry import tracking
 from salesml.registry.environment import describe
-
-
-@dataclass
-class Head:
-    id: str = "h17"
-    tables: dict[str, int] = field(default_factory=lambda: {"opportunity": 4, "activity": 9})
 
 
 def logged(run: tracking.Run):
@@ -27,14 +21,15 @@ def logged(run: tracking.Run):
 
 
 def test_a_run_records_parameters_lake_code_and_environment():
+    head = Head(id=17, tables={"opportunity": Pin(version=4, rows=10), "activity": Pin(version=9, rows=20)})
     with tracking.run(
-        workspace(), "facts", params={"depth": 6, "split": {"train": [1, 2]}}, head=Head(), tags={"who": "me"}
+        workspace(), "facts", params={"depth": 6, "split": {"train": [1, 2]}}, head=head, tags={"who": "me"}
     ) as run:
         run.log_metrics({"log_loss": 0.4, "auc": 0.8})
     found = logged(run)
     assert found.data.params == {"depth": "6", "split.train": "[1, 2]"}
     assert found.data.metrics == {"log_loss": 0.4, "auc": 0.8}
-    lake = {"lake.head": "h17", "lake.opportunity": "4", "lake.activity": "9"}
+    lake = {"lake.head": "17", "lake.opportunity": "4", "lake.activity": "9"}
     assert (lake | {"who": "me"}).items() <= found.data.tags.items()
     assert {"code.version", "env.python", "env.catboost", "mlflow.user"} <= found.data.tags.keys()
     assert found.info.status == "FINISHED"

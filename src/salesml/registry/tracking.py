@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from salesml.errors import BadParameter, WorkspaceError
@@ -22,6 +22,8 @@ from salesml.workspace import Workspace
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from salesml.lake.head import Head
+
 LONGEST_PARAMETER = 6000  # characters; MLflow refuses longer ones
 LONGEST_ERROR = 5000
 ENVIRONMENT = {  # how MLflow is run here, also for processes started by us: it reports to nobody, and quietly
@@ -29,16 +31,6 @@ ENVIRONMENT = {  # how MLflow is run here, also for processes started by us: it 
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
-
-
-class Head(Protocol):
-    """The lake's commit a run read from: its id and the version of each table."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def tables(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -173,7 +165,7 @@ def _experiment(workspace: Workspace, name: str) -> str:
 def _lake(head: Head | None) -> dict[str, object]:
     if head is None:
         return {}
-    return {"lake.head": head.id, **{f"lake.{table}": version for table, version in head.tables.items()}}
+    return {"lake.head": head.id, **{f"lake.{table}": pin.version for table, pin in head.tables.items()}}
 
 
 def _flat(params: Mapping[str, object], prefix: str = "") -> dict[str, str]:

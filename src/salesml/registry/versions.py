@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from salesml.errors import UnknownName
@@ -21,7 +21,10 @@ CHAMPION, PREVIOUS = "champion", "previous"
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version of a model. `source` is its alone for ever; `evidence` is what the gate judges it by."""
+    """One registered version of a model, with all `tags` it has in MLflow.
+
+    `source` is its alone for ever; `evidence` is what the gate judges it by.
+    """
 
     name: str
     number: int
@@ -34,6 +37,7 @@ class Version:
     run_id: str
     source: str
     evidence: Evidence | None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def uri(self) -> str:
@@ -86,4 +90,5 @@ def from_mlflow(found: ModelVersion, aliases: Mapping[str, str]) -> Version:
         run_id=found.run_id or "",
         source=found.source or "",
         evidence=Evidence.from_json(tags["evidence"]) if "evidence" in tags else None,
+        tags=dict(tags),
     )

@@ -34,7 +34,7 @@ def fan(history: pd.DataFrame, forecast: pd.DataFrame, unit: str, title: str = "
         f"From {first.amount:,.0f} {unit} in {_month(first.period_start)} to {last.amount:,.0f} {unit} in "
         f"{_month(last.period_start)}; 80 % interval of the last: {last.lo80:,.0f} to {last.hi80:,.0f} {unit}."
     )
-    return _finished(figure, title, alt).update_layout(hovermode="x unified").update_yaxes(title=unit)
+    return finished(figure, title, alt).update_layout(hovermode="x unified").update_yaxes(title=unit)
 
 
 def errors(scores: pd.DataFrame, baseline: str, title: str = "Error of past forecasts") -> go.Figure:
@@ -51,7 +51,7 @@ def errors(scores: pd.DataFrame, baseline: str, title: str = "Error of past fore
     base, best = float(scores.loc[scores.model == baseline, "wape"].iloc[0]), scores.iloc[-1]
     figure.add_vline(x=base, line={"color": GREY, "dash": "dash"})
     alt = f"{best.model} erred least, by {best.wape:.1%} of what was booked; the baseline {baseline} by {base:.1%}."
-    return _finished(figure, title, alt).update_xaxes(tickformat=".0%", title="error, share of what was booked")
+    return finished(figure, title, alt).update_xaxes(tickformat=".0%", title="error, share of what was booked")
 
 
 def coverage(scores: pd.DataFrame, title: str = "How often the intervals held") -> go.Figure:
@@ -67,10 +67,11 @@ def coverage(scores: pd.DataFrame, title: str = "How often the intervals held") 
     told = (f"{row.model} {row.cover80:.0%} and {row.cover95:.0%} of {row.n} outcomes" for row in scores.itertuples())
     alt = f"Inside the 80 and 95 % intervals lay: {'; '.join(told)}."
     axis = {"tickformat": ".0%", "title": "share of outcomes inside", "range": [0, 1.02]}
-    return _finished(figure, title, alt).update_xaxes(**axis)
+    return finished(figure, title, alt).update_xaxes(**axis)
 
 
-def _finished(figure: go.Figure, title: str, alt: str) -> go.Figure:
+def finished(figure: go.Figure, title: str, alt: str) -> go.Figure:
+    """The figure with its title, its text alternative (`layout.meta["alt"]`) and the house's layout."""
     legend, margin = {"orientation": "h", "y": -0.2}, {"l": 60, "r": 20, "t": 40, "b": 40}
     return figure.update_layout(
         title=title, meta={"alt": alt}, template="plotly_white", height=400, legend=legend, margin=margin

@@ -37,35 +37,35 @@ def table(
     whole numbers get thousands separators, others three significant digits, days are ISO dates. Missing values are –.
     """
     units, formats = units or {}, formats or {}
-    numeric = {name for name in frame.columns if name in formats or _holds_numbers(frame[name])}
-    head = "".join(_head(str(name), units.get(name), name in numeric) for name in frame.columns)
-    body = "".join(_row(row, list(frame.columns), formats, numeric) for row in frame.head(rows).itertuples(index=False))
+    kinds = [_kind(frame[name], name in formats) for name in frame.columns]
+    head = "".join(map(_head, map(str, frame.columns), map(units.get, frame.columns), kinds))
+    shapes = list(zip(kinds, map(formats.get, frame.columns), strict=True))
+    body = "".join(_row(row, shapes) for row in frame.head(rows).itertuples(index=False, name=None))
     more = f" (first {rows} of {len(frame):,} rows)" if len(frame) > rows else ""
     return HtmlTable(
         f"<table><caption>{escape(caption)}{more}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 
-def _holds_numbers(column: pd.Series) -> bool:
-    if pd.api.types.is_bool_dtype(column):
-        return False
+def _kind(column: pd.Series, formatted: bool) -> str:
+    """The class of a column's cells: numbers are aligned right, days kept in one line."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return ' class="day"'
     present = column.dropna()
-    return pd.api.types.is_numeric_dtype(column) or (len(present) > 0 and isinstance(present.iloc[0], Decimal))
+    decimal = len(present) > 0 and isinstance(present.iloc[0], Decimal)
+    number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return ' class="number"' if number or decimal or formatted else ""
 
 
-def _head(name: str, unit: str | None, numeric: bool) -> str:
+def _head(name: str, unit: str | None, kind: str) -> str:
     label = escape(name.replace("_", " ")) + (f" <small>({escape(unit)})</small>" if unit else "")
-    return f'<th scope="col"{_kind(numeric)}>{label}</th>'
+    return f'<th scope="col"{kind}>{label}</th>'
 
 
-def _row(row: tuple, names: list[Any], formats: Mapping[str, str], numeric: set[Any]) -> str:
-    cells = [escape(_shown(value, formats.get(name))) for name, value in zip(names, row, strict=True)]
-    rest = "".join(f"<td{_kind(name in numeric)}>{cell}</td>" for name, cell in zip(names[1:], cells[1:], strict=True))
+def _row(row: tuple, shapes: list[tuple[str, str | None]]) -> str:
+    cells = [escape(_shown(value, specification)) for value, (_, specification) in zip(row, shapes, strict=True)]
+    rest = "".join(f"<td{kind}>{cell}</td>" for cell, (kind, _) in zip(cells[1:], shapes[1:], strict=True))
     return f'<tr><th scope="row">{cells[0]}</th>{rest}</tr>'
-
-
-def _kind(numeric: bool) -> str:
-    return ' class="number"' if numeric else ""
 
 
 def _shown(value: Any, specification: str | None) -> str:

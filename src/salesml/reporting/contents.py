@@ -26,6 +26,20 @@ def contents(view: View) -> pd.DataFrame:
     return pd.DataFrame([row for row in rows if row["facts"]], columns=COLUMNS)
 
 
+def summary(held: pd.DataFrame, left_out: pd.DataFrame) -> str:
+    """One sentence on what `contents` and `issues` returned."""
+    if held.empty:
+        return "Nothing is known: import an export, or choose a later day."
+    newest = held.sort_values("last_known").iloc[-1]
+    rejected = left_out.loc[left_out["severity"] == "rejected", "rows"].sum()
+    assumed = (held["assumed"] * held["facts"]).sum() / held["facts"].sum()
+    return (
+        f"{held['facts'].sum():,} facts in {len(held)} tables are known, the newest ({newest['table']}) from "
+        f"{newest['last_known']:%Y-%m-%d}; when a fact became known had to be assumed for {assumed:.0%} of them; "
+        f"{rejected:,} rows were rejected at import."
+    )
+
+
 def issues(view: View) -> pd.DataFrame:
     """Rows the imports rejected or warned of. Grain: severity, table, column and reason; the most frequent first.
 

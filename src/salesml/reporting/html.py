@@ -41,7 +41,9 @@ def render(workspace: Workspace, notebook: NotebookNode, run: RunRecord) -> str:
 
     HTML from outputs is sanitised, and a content security policy admits only the page's own two scripts.
     """
-    parts = [part for cell in notebook.cells for part in _parts(cell)]
+    first = notebook.cells[0] if notebook.cells and notebook.cells[0].cell_type == "markdown" else None
+    _, _, about = first.source.partition("\n") if first else ("", "", "")  # the answer comes first
+    parts = [part for cell in notebook.cells if cell is not first for part in _parts(cell)]
     charts = any(part["kind"] == "chart" for part in parts)
     scripts = [get_plotlyjs(), (PAGE / "report.js").read_text(encoding="utf-8")] if charts else []
     pages = Environment(loader=FileSystemLoader(PAGE), autoescape=True)
@@ -50,6 +52,7 @@ def render(workspace: Workspace, notebook: NotebookNode, run: RunRecord) -> str:
         title=_title(notebook, run),
         company=workspace.settings.name,
         provenance=_provenance(workspace, run),
+        about=_markdown(about),
         parameters=run.parameters,
         parts=parts,
         policy=_policy(scripts),

@@ -11,6 +11,7 @@ import pytest
 
 from salesml.errors import UnknownName
 from salesml.figures import forecast
+from salesml.figures.comparison import calibration_figure, comparison_table, importance_figure
 from salesml.figures.tables import table
 
 
@@ -35,7 +36,9 @@ def test_table_is_readable_and_escaped():
     for cell in ("26%", "12,345", "0.10", "2024-03-01", "yes", "2024-01-02"):
         assert f">{cell}</td>" in first
     assert '<td class="number">1,000,000</td>' in second
-    assert "<td>–</td>" in html and '<td class="day">–</td>' in html and '<td class="number">–</td>' in html and "nan" not in html.lower()
+    for missing in ('<td class="number">–</td>', '<td class="day">–</td>', "<td>–</td>"):
+        assert missing in html
+    assert "nan" not in html.lower()
 
 
 def test_table_says_what_it_leaves_out():
@@ -75,3 +78,20 @@ def test_backtest_charts_name_best_and_baseline():
     assert [shape.x0 for shape in held.layout.shapes] == [0.8, 0.95]
     with pytest.raises(UnknownName, match="unknown model 'absent'; valid: ensemble, naive"):
         forecast.errors(scores, baseline="absent")
+
+
+def test_models_side_by_side():
+    names = ["model", "metric", "value", "lo", "hi"]
+    naive = [("naive", "auc", 0.5, 0.5, 0.5), ("naive", "log_loss", 0.69, 0.6, 0.7)]
+    frame = pd.DataFrame([*naive, ("model", "auc", 0.61234, 0.5, 0.7)], columns=names)
+    html = comparison_table(frame, "Side by side").html
+    assert html.index("naive") < html.index("model</th>", html.index("naive"))
+    assert "<td>0.500</td><td>0.690 (0.600 to 0.700)</td>" in html
+    assert "<td>0.612 (0.500 to 0.700)</td><td>–</td>" in html
+
+
+def test_calibration_and_importance_are_told_in_words():
+    reliability = pd.DataFrame({"predicted": [0.1, 0.6], "observed": [0.15, 0.5], "lo": [0.1, 0.4], "hi": [0.2, 0.6]})
+    assert "10% were predicted and 15% observed" in calibration_figure(reliability).layout.meta["alt"]
+    importance = pd.DataFrame({"feature": list("abcd"), "mean_effect": [0.1, 0.4, 0.3, 0.2]})
+    assert "the greatest: b 0.40, c 0.30, d 0.20." in importance_figure(importance).layout.meta["alt"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from salesml.figures.forecast import BLUE, finished
+from salesml.figures.calibration import factors_chart, reliability_chart
+from salesml.figures.forecast import finished
 from salesml.figures.tables import MISSING, HtmlTable, table
 
 
@@ -22,19 +23,25 @@ def comparison_table(comparison: pd.DataFrame, caption: str) -> HtmlTable:
     return table(wide.rename_axis(columns=None).reset_index(), caption)
 
 
-def importance_chart(importance: pd.DataFrame, most: int = 12, title: str = "What the model goes by") -> go.Figure:
-    """The features with the greatest mean absolute effect on the score, in log-odds, the greatest on top.
+def calibration_figure(reliability: pd.DataFrame, title: str = "Predicted and observed") -> go.Figure:
+    """The reliability chart with its reading in words; the frame is that of `evaluation.calibration.reliability`."""
+    low, high = reliability.iloc[0], reliability.iloc[-1]
+    alt = (
+        f"Of the rows with the lowest scores {low.predicted:.0%} were predicted and {low.observed:.0%} observed, "
+        f"of those with the highest {high.predicted:.0%} and {high.observed:.0%}."
+    )
+    return finished(reliability_chart(reliability), title, alt)
 
-    importance: feature, mean_effect; one row per feature.
-    """
-    top = importance.nlargest(most, "mean_effect").iloc[::-1]
-    figure = go.Figure(go.Bar(x=top.mean_effect, y=top.feature, orientation="h", marker={"color": BLUE}))
-    told = ", ".join(f"{row.feature} {row.mean_effect:.2f}" for row in top.iloc[::-1].head(3).itertuples())
-    alt = f"Mean absolute effects on the score in log-odds; the greatest: {told}."
-    return finished(figure, title, alt).update_xaxes(title="mean absolute effect, log-odds")
+
+def importance_figure(importance: pd.DataFrame, title: str = "What the model goes by") -> go.Figure:
+    """The strongest features, with words. importance: feature, mean_effect (log-odds), one row a feature."""
+    strengths = importance.set_index("feature")["mean_effect"].sort_values(ascending=False)
+    told = ", ".join(f"{name} {effect:.2f}" for name, effect in strengths.head(3).items())
+    return finished(factors_chart(strengths), title, f"Mean absolute effects on the log-odds; the greatest: {told}.")
 
 
 def _figure(value: float, lo: float, hi: float) -> str:
     if pd.isna(value):
         return MISSING
-    return f"{value:.3f}" if pd.isna(lo) or lo == hi else f"{value:.3f} ({lo:.3f} to {hi:.3f})"
+    low, high = f"{lo:.3f}", f"{hi:.3f}"
+    return f"{value:.3f}" if pd.isna(lo) or low == high else f"{value:.3f} ({low} to {high})"

@@ -37,14 +37,16 @@ ATTRIBUTES = {
 
 
 def render(workspace: Workspace, notebook: NotebookNode, run: RunRecord) -> str:
-    """The page: prose and outputs in the notebook's order under a header of provenance, scripts and styles inside.
+    """The page: provenance, then prose and outputs in the notebook's order, its inputs and the title's rest last.
 
     HTML from outputs is sanitised, and a content security policy admits only the page's own two scripts.
     """
     first = notebook.cells[0] if notebook.cells and notebook.cells[0].cell_type == "markdown" else None
     _, _, about = first.source.partition("\n") if first else ("", "", "")  # the answer comes first
-    parts = [part for cell in notebook.cells if cell is not first for part in _parts(cell)]
-    charts = any(part["kind"] == "chart" for part in parts)
+    inputs = [cell for cell in notebook.cells if "inputs" in cell.metadata.get("tags", [])]
+    parts = [part for cell in notebook.cells if cell is not first and cell not in inputs for part in _parts(cell)]
+    basis = [part for cell in inputs for part in _parts(cell)]
+    charts = any(part["kind"] == "chart" for part in parts + basis)
     scripts = [get_plotlyjs(), (PAGE / "report.js").read_text(encoding="utf-8")] if charts else []
     pages = Environment(loader=FileSystemLoader(PAGE), autoescape=True)
     return pages.get_template("report.html.j2").render(
@@ -55,6 +57,7 @@ def render(workspace: Workspace, notebook: NotebookNode, run: RunRecord) -> str:
         about=_markdown(about),
         parameters=run.parameters,
         parts=parts,
+        basis=basis,
         policy=_policy(scripts),
         style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),
         scripts=[Markup(script) for script in scripts],

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
+from scipy.special import expit, logit
 from scipy.stats import beta
-from sklearn.linear_model import LogisticRegression
 
 from salesml.evaluation.bootstrap import percentile_interval, row_weights
 from salesml.evaluation.metrics import Measured
@@ -31,24 +30,18 @@ class Calibration:
         return self.ece.value <= self.bar
 
 
-def reliability(y: np.ndarray, p: np.ndarray, bins: int = BINS) -> pd.DataFrame:
-    """One row per equal-count bin of p: rows, mean predicted, share observed, its 90 % Jeffreys interval lo and hi.
-
-    Rows of equal p share their mean outcome, so that ties across a bin's edge do not depend on the order of rows.
-    """
-    place, outcomes = _binned(y, p, bins)
-    frame = pd.DataFrame({"bin": place, "p": np.asarray(p, dtype="float64"), "y": outcomes})
+def reliability(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
+    """One row per equal-count bin of p: rows, mean predicted, share observed, its 90 % Jeffreys interval lo and hi."""
+    bins = _Bins(p)
+    frame = pd.DataFrame({"bin": bins.place, "p": bins.p, "y": bins.shared(y)})
     table = frame.groupby("bin").agg(rows=("p", "size"), predicted=("p", "mean"), observed=("y", "mean"))
     posterior = beta(table["observed"] * table["rows"] + 0.5, (1 - table["observed"]) * table["rows"] + 0.5)
     return table.assign(lo=posterior.ppf(0.05), hi=posterior.ppf(0.95)).reset_index()
 
 
-def ece(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None, bins: int = BINS) -> float:
-    """Mean |predicted - observed| over equal-count bins of p, weighted by rows (Naeini, Cooper and Hauskrecht 2015)."""
-    place, outcomes = _binned(y, p, bins)
-    w = np.ones(len(place)) if weights is None else weights
-    gap = np.bincount(place, w * (np.asarray(p) - outcomes), bins)
-    return float(np.abs(gap).sum() / w.sum())
+def ece(y: np.ndarray, p: np.ndarray) -> float:
+    """Mean |predicted - observed| over 10 equal-count bins of p, weighted by rows (Naeini, Cooper, Hauskrecht 2015)."""
+    return _Bins(p).ece(y)
 
 
 def ece_bar(
@@ -58,21 +51,28 @@ def ece_bar(
 
     Outcomes are drawn from p; rows of one entity share their draw, as they share their outcome.
     """
-    p = np.asarray(p, dtype="float64")
+    bins = _Bins(p)
     codes = np.arange(len(p)) if groups is None else pd.factorize(np.asarray(groups), use_na_sentinel=False)[0]
     rng = np.random.default_rng(seed)
-    errors = [ece((rng.random(codes.max() + 1)[codes] < p).astype("float64"), p) for _ in range(draws)]
+    errors = [bins.ece((rng.random(codes.max() + 1)[codes] < bins.p).astype("float64")) for _ in range(draws)]
     return max(figure, float(np.quantile(errors, 0.95)))
 
 
 def slope_and_intercept(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
-    """Logistic regression of the outcome on logit(p) (Cox 1958); NaN where p is constant or a class is missing."""
+    """Logistic regression of the outcome on logit(p) (Cox 1958) by Newton steps; NaN where p or y is constant."""
     z = logit(np.asarray(p, dtype="float64"))
     drawn = np.asarray(y) if weights is None else np.asarray(y)[weights > 0]
     if np.ptp(z) < 1e-9 or len(np.unique(drawn)) < 2:
         return float("nan"), float("nan")
-    fitted = LogisticRegression(C=np.inf).fit(z[:, None], y, sample_weight=weights)
-    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    design, w = np.stack([z, np.ones(len(z))]), np.ones(len(z)) if weights is None else weights
+    found = np.array([1.0, 0.0])
+    for _ in range(25):
+        fitted = expit(found @ design)
+        step = np.linalg.solve((design * (w * fitted * (1 - fitted))) @ design.T, design @ (w * (y - fitted)))
+        found = found + step
+        if np.abs(step).max() < 1e-9:
+            return float(found[0]), float(found[1])
+    return float("nan"), float("nan")  # separated: no finite answer
 
 
 def calibration(
@@ -84,19 +84,41 @@ def calibration(
     resamples: int = 200,
     seed: int = 0,
 ) -> Calibration:
-    """All figures of calibration with 90 % intervals resampled by entity; `figure` is the bar asked of the error."""
-    draws = [(ece(y, p, w), *slope_and_intercept(y, p, w)) for w in row_weights(len(y), groups, resamples, seed)]
-    columns = [percentile_interval(list(column)) for column in zip(*draws, strict=True)]
-    values = (ece(y, p), *slope_and_intercept(y, p))
-    error, slope, intercept = (Measured(v, *interval) for v, interval in zip(values, columns, strict=True))
-    return Calibration(error, ece_bar(p, figure, groups, seed=seed), slope, intercept)
+    """All figures of calibration with 90 % intervals resampled by entity; `figure` is the bar asked of the error.
+
+    Resampling adds noise that the error counts as error, so its interval is moved back by the median of what it adds.
+    """
+    bins, weights = _Bins(p), list(row_weights(len(y), groups, resamples, seed))
+    error = bins.ece(y)
+    errors = np.array([bins.ece(y, w) for w in weights])
+    error_interval = percentile_interval(np.maximum(errors - np.median(errors) + error, 0))
+    lines = np.array([slope_and_intercept(y, p, w) for w in weights])
+    slope, intercept = slope_and_intercept(y, p)
+    return Calibration(
+        Measured(error, *error_interval),
+        ece_bar(p, figure, groups, seed=seed),
+        Measured(slope, *percentile_interval(lines[:, 0])),
+        Measured(intercept, *percentile_interval(lines[:, 1])),
+    )
 
 
-def _binned(y: np.ndarray, p: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """The equal-count bin of each row, and its outcome averaged over rows of equal p."""
-    p, y = np.asarray(p, dtype="float64"), np.asarray(y, dtype="float64")
-    values, place = np.unique(p, return_inverse=True)
-    outcomes = (np.bincount(place, y, len(values)) / np.bincount(place, minlength=len(values)))[place]
-    ranks = np.empty(len(p), dtype="int64")
-    ranks[np.argsort(place, kind="stable")] = np.arange(len(p))
-    return ranks * bins // max(1, len(p)), outcomes
+class _Bins:
+    """Ten equal-count bins of p; rows of equal p share their mean outcome: the order of rows does not matter."""
+
+    def __init__(self, p: np.ndarray) -> None:
+        self.p = np.asarray(p, dtype="float64")
+        values, self.ties = np.unique(self.p, return_inverse=True)
+        self.tied = np.bincount(self.ties, minlength=len(values))
+        ranks = np.empty(len(self.p), dtype="int64")
+        ranks[np.argsort(self.ties, kind="stable")] = np.arange(len(self.p))
+        self.place = ranks * BINS // max(1, len(self.p))
+
+    def shared(self, y: np.ndarray) -> np.ndarray:
+        """Each row's outcome, averaged over the rows of equal p."""
+        return (np.bincount(self.ties, y, len(self.tied)) / self.tied)[self.ties]
+
+    def ece(self, y: np.ndarray, weights: np.ndarray | None = None) -> float:
+        """The calibration error of these outcomes."""
+        gap = self.p - self.shared(y)
+        total = float(len(gap)) if weights is None else float(weights.sum())
+        return float(np.abs(np.bincount(self.place, gap if weights is None else weights * gap, BINS)).sum() / total)

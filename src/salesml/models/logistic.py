@@ -19,7 +19,7 @@ from salesml.models.scorer import read_model, write_model
 
 CLIP = 5.0  # standard deviations: a value far outside the training range must not decide alone
 RARE = 20  # a level with fewer training rows shares one coefficient with the other rare ones
-MEMBERS = 20
+MEMBERS = 10
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,13 @@ class Logistic:
         centres = design.mean(axis=0)
         design, later = design - centres, blank._design(calibration[0]) - centres
         later_outcomes = np.asarray(calibration[1], dtype="float64")
-        rows = [_coefficients(design, outcomes, later, later_outcomes, None, None)]
+        regression = LogisticRegression(C=1.0, max_iter=500, warm_start=True)
+        rows = [_coefficients(regression, design, outcomes, later, later_outcomes, None, None)]
         train_draws = row_weights(len(design), groups, MEMBERS, seed)
         later_draws = row_weights(len(later), calibration_groups, MEMBERS, seed + 1)
         for weights, later_weights in zip(train_draws, later_draws, strict=True):
             if len(np.unique(outcomes[weights > 0])) == 2:
-                rows.append(_coefficients(design, outcomes, later, later_outcomes, weights, later_weights))
+                rows.append(_coefficients(regression, design, outcomes, later, later_outcomes, weights, later_weights))
         coefficients = np.array(rows)
         pooled = pooled_variance(coefficients[1:, 1:] @ later.T + coefficients[1:, :1]) if len(rows) > 2 else 0.0
         return cls(blank.features, standards, levels, centres, coefficients, pooled)
@@ -157,6 +158,7 @@ def _standard(values: np.ndarray) -> Standard:
 
 
 def _coefficients(
+    regression: LogisticRegression,
     design: np.ndarray,
     outcomes: np.ndarray,
     later: np.ndarray,
@@ -164,8 +166,8 @@ def _coefficients(
     weights: np.ndarray | None,
     later_weights: np.ndarray | None,
 ) -> np.ndarray:
-    """Intercept and coefficients of one fit, recalibrated."""
-    fitted = LogisticRegression(C=1.0, max_iter=500).fit(design, outcomes, sample_weight=weights)
+    """Intercept and coefficients of one fit, recalibrated; `regression` starts from where its last fit ended."""
+    fitted = regression.fit(design, outcomes, sample_weight=weights)
     own = np.append(fitted.intercept_, fitted.coef_[0])
     calibrator = fit_calibrator(later @ own[1:] + own[0], later_outcomes, later_weights)
     return calibrator.slope * own + np.append(calibrator.intercept, np.zeros(len(own) - 1))

@@ -91,7 +91,7 @@ def date_form(values: pd.Series, counts: np.ndarray) -> str | None:
 
 
 def times(column: pd.Series) -> tuple[pd.Series, Holds]:
-    """The column as times to order rows by: dates, Excel's serial days, or plain numbers such as a year or a sequence."""
+    """The column as times to order rows by: dates, Excel's serial days, or numbers such as a year or a sequence."""
     holds = told(column)
     if holds.kind == "text":
         values, counts = _distinct(column)

@@ -152,6 +152,5 @@ def _sum(counts: Iterable[dict[str, Any]], keys: tuple[str, str]) -> dict[str, i
 
 
 def _row(con: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
-    row = con.execute(query).fetchone()
-    assert row is not None
-    return row
+    """The one row of an aggregate, with 0 for the nulls of an empty relation."""
+    return tuple(value or 0 for value in con.execute(query).fetchall()[0])

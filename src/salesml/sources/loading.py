@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, field
@@ -89,11 +90,27 @@ def _text_issues(text: Delimited, width: int) -> Iterator[Issue]:
         mend = (
             "A quote left open runs on over the next rows." if "\n" in raw else "Quote fields that hold the delimiter."
         )
-        yield Issue("rejected", reason, mend, value=f"{found} fields", raw=raw, source_file=file, source_row=row)
+        yield Issue(
+            "rejected",
+            reason,
+            mend,
+            value=f"{found} fields",
+            raw=json.dumps({"text": raw}),
+            source_file=file,
+            source_row=row,
+        )
     for row, swallowed, raw in text.swallowed:
         reason = "a quote left open swallows the rows that follow"
         value = f"{swallowed} rows"
-        yield Issue("rejected", reason, "Close the quote.", value=value, raw=raw, source_file=file, source_row=row)
+        yield Issue(
+            "rejected",
+            reason,
+            "Close the quote.",
+            value=value,
+            raw=json.dumps({"text": raw}),
+            source_file=file,
+            source_row=row,
+        )
     if lines := odd.foreign_lines:
         shown = ", ".join(map(str, lines[:10])) + (", …" if len(lines) > 10 else "")
         reason = "lines that are not UTF-8 were read as Windows-1252"

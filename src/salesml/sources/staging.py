@@ -87,7 +87,7 @@ class Staged:
         at = f"TIMESTAMPTZ '{self.loaded_at.isoformat()}'"
         table = self.connection.execute(
             f"""SELECT md5(concat_ws('|', {names}, row_number() OVER (PARTITION BY {names}))) AS import_issue_id, {names},
-              coalesce(raw, json_object('rows', rows)) AS raw, {at} AS occurred_at, {at} AS known_at FROM issue"""
+              coalesce(raw, CAST(json_object('rows', rows) AS VARCHAR)) AS raw, {at} AS occurred_at, {at} AS known_at FROM issue"""
         ).to_arrow_table()
         return table.cast(pa.schema([(name, spec.column(name).arrow) for name in table.schema.names]))
 

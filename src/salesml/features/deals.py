@@ -49,13 +49,16 @@ RECENT_ACTIVITY = Totals(
 )
 
 
-def _record(by: str) -> Totals:
-    """Deals that stand as won and as closed, by rep, account or product."""
-    sums = {f"{by}_won": _is("status", "won"), f"{by}_closed": _is("status", *CLOSED)}
+def _record(by: str | None) -> Totals:
+    """Deals that stand as won and as closed, by rep, account or product, or of the whole company."""
+    sums = {f"{by or 'company'}_won": _is("status", "won"), f"{by or 'company'}_closed": _is("status", *CLOSED)}
     return Totals("opportunity", by=by, sums=sums, of="states", columns=("status", *RECORD_KEYS))
 
 
 RECORDS = {by: _record(by) for by in RECORD_KEYS}
+COMPANY = _record(None)
+PRIOR_DEALS = {"owner_id": 10, "account_id": 3, "product_id": 10}
+"""Closed deals at the company's win rate that a record starts with, so that three deals do not make a star."""
 
 _OPP, _ACT, _ACC, _USER = ("opportunity",), ("activity",), ("opportunity", "account"), ("opportunity", "user")
 
@@ -85,11 +88,9 @@ FEATURES = (
     Feature("inbound_28d", "int", "customer-started activities entered in the last 28 days", "activities", _ACT, imputation="none counts as 0"),
     Feature("days_since_activity", "float", "time since the last activity", "days", _ACT),
     Feature("days_since_inbound", "float", "time since the customer last started something", "days", _ACT),
-    Feature("owner_closed", "int", "deals of the rep closed so far", "deals", _OPP, imputation="none counts as 0"),
-    Feature("owner_win_rate", "float", "(won + 1) / (closed + 2) of the rep so far", "share", _OPP),
-    Feature("account_closed", "int", "deals of the account closed so far", "deals", _OPP, imputation="none counts as 0"),
-    Feature("account_win_rate", "float", "(won + 1) / (closed + 2) of the account so far", "share", _OPP),
-    Feature("product_win_rate", "float", "(won + 1) / (closed + 2) of the product so far", "share", _OPP),
+    Feature("owner_win_rate", "float", "win rate of the rep so far, shrunk toward the company's by 10 deals", "share", _OPP),
+    Feature("account_win_rate", "float", "win rate of the account so far, shrunk toward the company's by 3 deals", "share", _OPP),
+    Feature("product_win_rate", "float", "win rate of the product so far, shrunk toward the company's by 10 deals", "share", _OPP),
     Feature("industry", "category", "industry of the account", "name", _ACC),
     Feature("region", "category", "region of the rep, else of the account", "name", ("opportunity", "account", "user")),
     Feature("employees", "int", "employees of the account", "people", _ACC),
@@ -111,6 +112,7 @@ def build(view: View) -> Any:
     rows = view.with_state(rows, "user", "owner_id", ["region"], prefix="user_")
     for by, record in RECORDS.items():
         rows = view.with_totals(rows, record, by, crowded=True)
+    rows = view.with_totals(rows, COMPANY, None, crowded=True)
     rows = rows.filter(~ibis.coalesce(rows.deleted, False))
     return _finish(rows)
 
@@ -119,8 +121,10 @@ def _finish(rows: Any) -> Any:
     day = rows.as_of.cast("timestamp('UTC')").date()
     next_quarter = day.truncate("Q") + ibis.interval(months=3)
     amount = rows.amount.cast("float64")
+    company = (rows.company_won + 1) / (rows.company_closed + 2)
     rates = {
-        f"{by.removesuffix('_id')}_win_rate": (rows[f"{by}_won"] + 1) / (rows[f"{by}_closed"] + 2) for by in RECORDS
+        f"{by.removesuffix('_id')}_win_rate": (rows[f"{by}_won"] + prior * company) / (rows[f"{by}_closed"] + prior)
+        for by, prior in PRIOR_DEALS.items()
     }
     return rows.select(
         "opportunity_id", "as_of", "status", "owner_id", "account_id", "name", "close_date", "stage", "stage_order",
@@ -139,8 +143,6 @@ def _finish(rows: Any) -> Any:
         inbound_28d=rows.inbound - rows.inbound_before,
         days_since_activity=_days(rows.as_of, rows.last_activity_at),
         days_since_inbound=_days(rows.as_of, rows.last_inbound_at),
-        owner_closed=rows.owner_id_closed,
-        account_closed=rows.account_id_closed,
         **rates,
         industry=rows.account_industry,
         region=ibis.coalesce(rows.user_region, rows.account_region),

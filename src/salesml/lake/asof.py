@@ -16,13 +16,14 @@ import ibis
 from salesml.contracts import Table
 from salesml.errors import BadParameter, UnknownName
 
+ALL = "all"
 FOREVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 Expression = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Running totals of what was known, by a key.
+    """Running totals of what was known, by a key (None: over all).
 
     `of` "facts": every visible row of `table` counts. `of` "states": every entity counts as it stands (for example won
     deals by owner). `sums` are integer or decimal expressions, so totals are exact; `latest` are the greatest visible value
@@ -30,7 +31,7 @@ class Totals:
     """
 
     table: str
-    by: str
+    by: str | None
     sums: Mapping[str, Expression]
     latest: Mapping[str, Expression] = field(default_factory=dict)
     of: Literal["facts", "states"] = "facts"
@@ -86,15 +87,16 @@ def state_versions(
 
 def total_versions(rows: Any, totals: Totals, *, starts: str, ends: str, corrected: bool) -> Any:
     """Versions (key, since, until) of running totals over rows that count from `starts` until `ends`."""
-    rows = rows.filter(rows[totals.by].notnull())
+    rows = rows.mutate(_by=rows[totals.by] if totals.by else ibis.literal(ALL))
+    rows = rows.filter(rows["_by"].notnull())
     plus = {name: f(rows) for name, f in totals.sums.items()}
     latest = {name: f(rows) for name, f in totals.latest.items()}
-    deltas = rows.select(key=rows[totals.by], at=rows[starts], **plus, **latest)
+    deltas = rows.select(key=rows["_by"], at=rows[starts], **plus, **latest)
     if corrected:
         gone = rows.filter(rows[ends] < _forever())
         minus = {name: -f(gone) for name, f in totals.sums.items()}
         nothing = {name: ibis.null(expr.type()) for name, expr in latest.items()}
-        deltas = deltas.union(gone.select(key=gone[totals.by], at=gone[ends], **minus, **nothing))
+        deltas = deltas.union(gone.select(key=gone["_by"], at=gone[ends], **minus, **nothing))
     steps = deltas.group_by(["key", "at"]).aggregate(
         **{name: deltas[name].sum() for name in plus}, **{name: deltas[name].max() for name in latest}
     )
@@ -113,9 +115,9 @@ def total_versions(rows: Any, totals: Totals, *, starts: str, ends: str, correct
 
 def _exact_latest(versions: Any, rows: Any, totals: Totals, starts: str, ends: str) -> Any:
     """Recompute `latest` for keys with withdrawn or replaced rows, where a running maximum would remember what is gone."""
-    touched = rows.filter(rows[ends] < _forever()).select(touched_key=rows[totals.by]).distinct()
+    touched = rows.filter(rows[ends] < _forever()).select(touched_key=rows["_by"]).distinct()
     points = versions.semi_join(touched, versions.key == touched.touched_key).select(point_key="key", at="since")
-    facts = rows.select(fact_key=rows[totals.by], begins=rows[starts], stops=rows[ends],
+    facts = rows.select(fact_key=rows["_by"], begins=rows[starts], stops=rows[ends],
                         **{name: f(rows) for name, f in totals.latest.items()})  # fmt: skip
     pairs = points.left_join(
         facts, [points.point_key == facts.fact_key, facts.begins <= points.at, facts.stops > points.at]

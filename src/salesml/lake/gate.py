@@ -120,15 +120,26 @@ class View:
         return asof.look_up(rows, versions, on, spec.entity)
 
     def with_totals(
-        self, rows: Any, totals: Totals, on: str, *, back: dt.timedelta | None = None, suffix: str = "", crowded: bool = False
+        self,
+        rows: Any,
+        totals: Totals,
+        on: str | None,
+        *,
+        back: dt.timedelta | None = None,
+        suffix: str = "",
+        crowded: bool = False,
     ) -> Any:
         """`rows` and running totals by the key in column `on`, as known at as_of minus `back`; sums without facts are 0.
 
-        `crowded` chooses the plan for keys with thousands of versions (a rep, a product); the numbers are the same.
+        `on` is None for totals over all. `crowded` chooses the plan for keys with thousands of versions (a rep, a product); the numbers are the same.
         """
         versions = self._keep(("totals", id(totals)), lambda: self._settled(self._total_versions(totals)), holds=totals)
         if suffix:
             versions = versions.rename({f"{n}{suffix}": n for n in versions.columns if n not in ("key", "since", "until")})
+        if on is None:
+            return self.with_totals(
+                rows.mutate(_all=ibis.literal(asof.ALL)), totals, "_all", back=back, suffix=suffix, crowded=crowded
+            ).drop("_all")
         if crowded and back is None:
             found = asof.look_up_crowded(rows, versions, on, "key", self._asked(rows, versions, on))
         else:

@@ -82,6 +82,12 @@ class Tables:
                 self.backend.read_parquet(files(self.workspace.lake / name, pin.version), table_name=name)
         return self.backend.table(name)
 
+    def last_known_at(self) -> dt.datetime | None:
+        """The latest known_at of any fact (not of salesml's own outputs); None in an empty lake."""
+        facts = [self.stored(name) for name in self.head.tables if table(name).kind != "outputs"]
+        latest = [self.backend.to_pyarrow(rows.known_at.max()).as_py() for rows in facts]
+        return max((instant for instant in latest if instant is not None), default=None)
+
     def corrections(self, name: str) -> int:
         """How many stored rows of the table correct or withdraw an earlier one."""
         pin = self.head.tables.get(table(name).name)

@@ -18,10 +18,7 @@ LEAST_OUTCOMES = 20
 
 @dataclass(frozen=True)
 class Blocks:
-    """Rows of a labelled frame by block. Every training and calibration label was known before `tested_from`.
-
-    A deal is in the training or in the calibration block, never in both; test rows start at `tested_from`.
-    """
+    """Rows of a labelled frame by block; the labels of each block were known before the next one begins at all."""
 
     train: pd.DataFrame
     calibration: pd.DataFrame
@@ -46,7 +43,7 @@ class Blocks:
 
 
 def settling_days(lives: pd.DataFrame, cutoff: dt.datetime) -> int:
-    """Days, in whole weeks, after which 90 % of deals are settled (Kaplan-Meier, open deals censored), at most a quarter of the history.
+    """Days, in whole weeks, after which 90 % of deals are settled (Kaplan-Meier, open deals censored), at most a sixth of the history.
 
     `lives`: one row per deal with first_known_at and closed_at (null while open). Raises NotEnoughData below 20 closed deals.
     """
@@ -59,7 +56,7 @@ def settling_days(lives: pd.DataFrame, cutoff: dt.datetime) -> int:
     settled = survival.quantiles[survival.probabilities <= 1 - SETTLED_SHARE]
     span = (pd.Timestamp(cutoff) - lives["first_known_at"].min()).total_seconds() / 86_400
     longest = settled[0] if len(settled) else days.max()
-    return 7 * max(1, min(math.ceil(longest / 7), math.floor(span / 4 / 7)))
+    return 7 * max(1, min(math.ceil(longest / 7), math.floor(span / 6 / 7)))
 
 
 def label(rows: pd.DataFrame, lives: pd.DataFrame, horizon_days: int, cutoff: dt.datetime) -> pd.DataFrame:
@@ -75,31 +72,34 @@ def label(rows: pd.DataFrame, lives: pd.DataFrame, horizon_days: int, cutoff: dt
     return rows.assign(
         won=(won & (closed >= rows["as_of"]) & (closed < rows["as_of"] + horizon)).astype("int64"),
         known_by=rows["as_of"] + horizon,
-        created_at=rows["opportunity_id"].map(ends["first_known_at"]),
     )
 
 
-def blocks(labelled: pd.DataFrame, test_share: float = 0.3, calibration_share: float = 0.25) -> Blocks:
-    """Split by time: test = the last `test_share` of the snapshot period; of the deals before it the youngest calibrate.
+def blocks(labelled: pd.DataFrame, shares: tuple[float, float] = (0.5, 0.2)) -> Blocks:
+    """Split by time into training, calibration and test; a horizon lies between each two, so that no label windows overlap.
 
-    Raises NotEnoughData, with the counts, where a block has fewer than 20 won or 20 not-won rows.
+    `shares` of the snapshot period (less the two gaps) go to training and calibration, the rest to the test. Raises
+    NotEnoughData, with the counts, where a block has fewer than 20 won or 20 other snapshots.
     """
+    if labelled.empty:
+        raise NotEnoughData("no snapshot has a known outcome; use a shorter horizon or more history")
     first, last = labelled["as_of"].min(), labelled["as_of"].max()
-    horizon = (labelled["known_by"] - labelled["as_of"]).iloc[0] if len(labelled) else pd.Timedelta(0)
-    if not len(labelled) or last - first <= horizon:
-        raise NotEnoughData(f"the history after the first deal spans less than twice the horizon of {horizon.days} days; use a shorter one")
-    # the period before the test needs room for the horizon: labels there must be known when the test begins
-    tested_from = first + horizon + (last - first - horizon) * (1 - test_share)
-    test = labelled[labelled["as_of"] >= tested_from]
-    before = labelled[labelled["known_by"] <= tested_from].sort_values(["as_of", "opportunity_id"], ignore_index=True)
-    created = before.groupby("opportunity_id")["created_at"].first().sort_values(kind="stable")
-    young = set(created.index[int(len(created) * (1 - calibration_share)) :])
-    calibrates = before["opportunity_id"].isin(young)
-    parts = {"training": before[~calibrates], "calibration": before[calibrates], "test": test}
+    horizon = (labelled["known_by"] - labelled["as_of"]).iloc[0]
+    room = last - first - 2 * horizon
+    if room <= pd.Timedelta(0):
+        raise NotEnoughData(f"the snapshots span {(last - first).days} days, less than two horizons of {horizon.days}; use a shorter horizon")
+    train_ends = first + room * shares[0]
+    calibration_ends = train_ends + horizon + room * shares[1]
+    as_of = labelled["as_of"]
+    parts = {
+        "training": labelled[as_of <= train_ends],
+        "calibration": labelled[(as_of >= train_ends + horizon) & (as_of <= calibration_ends)],
+        "test": labelled[as_of >= calibration_ends + horizon],
+    }
     for name, part in parts.items():
         won = int(part["won"].sum())
         if won < LEAST_OUTCOMES or len(part) - won < LEAST_OUTCOMES:
             raise NotEnoughData(
                 f"the {name} block has {won} won and {len(part) - won} other snapshots; at least {LEAST_OUTCOMES} of each are needed"
             )
-    return Blocks(parts["training"], parts["calibration"], parts["test"], tested_from)
+    return Blocks(parts["training"], parts["calibration"], parts["test"], parts["test"]["as_of"].min())

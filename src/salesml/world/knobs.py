@@ -62,5 +62,5 @@ class Knobs:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"reps": 6, "years": 1.5, "deals": 400},
-    "demo": {"reps": 24, "years": 3.0},
+    "demo": {"reps": 40, "years": 4.0},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -139,8 +140,10 @@ def test_what_is_no_notebook(workspace, tmp_path, no_kernel):
     for path in (tmp_path / "none.ipynb", tmp_path, tmp_path / "broken.ipynb", "/etc/passwd"):
         with pytest.raises(BadParameter, match="notebook"):
             run_notebook(workspace, path)
-    with pytest.raises(BadParameter, match=r"must end in \.html"):
-        run_notebook(workspace, notebook(tmp_path / "n", "1"), out=tmp_path / "x.pdf")
+    source = notebook(tmp_path / "n", "1")
+    for out in (tmp_path / "x.pdf", source.with_suffix(".html")):
+        with pytest.raises(BadParameter, match=r"must end in \.html and not lie beside"):
+            run_notebook(workspace, source, out=out)
 
 
 def test_parameters_from_the_command_line():
@@ -244,7 +247,8 @@ run_notebook(Workspace.open(sys.argv[1]), sys.argv[2], {})
 
 
 @pytest.mark.slow
-def test_a_killed_runner_reads_as_killed_and_takes_its_kernel_along(workspace, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
+def test_a_killed_runner_reads_as_killed_and_takes_its_kernel_along(workspace, tmp_path, how):
     pid_file = tmp_path / "pid"
     cell = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     source = notebook(tmp_path / "n", cell)
@@ -258,7 +262,7 @@ def test_a_killed_runner_reads_as_killed_and_takes_its_kernel_along(workspace, t
     assert running is not None and (running.status, running.pid) == ("running", process.pid)
     with pytest.raises(WorkspaceError, match="being produced by another run"):
         run_notebook(workspace, source)
-    process.kill()
+    process.send_signal(how)
     process.wait()
     assert record.read(html).status == "killed"
     assert _gone(int(pid_file.read_text()))

@@ -39,19 +39,24 @@ def reports(notebooks: Path | None = None) -> dict[str, Report]:
     """The reports by name, in the order of their numbers."""
     found = {}
     for path in sorted((notebooks or folder()).glob("*.ipynb")):
-        if match := NAME.fullmatch(path.stem):
-            found[match["topic"]] = Report(match["topic"], path, *_headline(path))
+        if NAME.fullmatch(path.stem):
+            found[topic(path.stem)] = Report(topic(path.stem), path, *_headline(path))
     return found
 
 
 def find(name: str, notebooks: Path | None = None) -> Report:
     """The report of that name, with or without its number; UnknownName lists the valid ones."""
     known = reports(notebooks)
-    match = NAME.fullmatch(name)
-    topic = match["topic"] if match else name
-    if topic not in known or (match and known[topic].notebook.stem != name):
+    found = known.get(topic(name))
+    if found is None or name not in (found.name, found.notebook.stem):
         raise UnknownName("report", name, known)
-    return known[topic]
+    return found
+
+
+def topic(stem: str) -> str:
+    """A notebook's name without its number: deals of 20_deals."""
+    match = NAME.fullmatch(stem)
+    return match["topic"] if match else stem
 
 
 def _headline(path: Path) -> tuple[str, str]:

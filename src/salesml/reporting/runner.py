@@ -18,7 +18,7 @@ from papermill.exceptions import PapermillExecutionError
 from salesml.errors import BadParameter
 from salesml.lake import Lake
 from salesml.registry import environment
-from salesml.reporting import glue, html, kernel, parameters, record
+from salesml.reporting import catalogue, glue, html, kernel, parameters, record
 from salesml.reporting.record import RunRecord
 from salesml.workspace import Workspace, write_atomically
 
@@ -51,9 +51,9 @@ def run_notebook(
     node = _read(source)
     declared = parameters.declared(node)
     values = parameters.validated(workspace, declared, params or {})
-    target = Path(out).resolve() if out else workspace.reports / f"{source.stem.lstrip('0123456789_')}.html"
-    if target.suffix != ".html":
-        raise BadParameter(f"out {target} must end in .html")
+    target = Path(out).resolve() if out else workspace.reports / f"{catalogue.topic(source.stem)}.html"
+    if target.suffix != ".html" or target.with_suffix(".ipynb") == source.resolve():
+        raise BadParameter(f"out {target} must end in .html and not lie beside a notebook of the same name")
     with record.alone(target):
         before = record.read(target)
         running = RunRecord(
@@ -83,13 +83,14 @@ def _run(
     target = Path(running.html)
     temporary = target.with_name(f".{target.stem}.tmp.ipynb")
     began = time.monotonic()
-    outcome: dict[str, Any] = {"status": "killed"}
+    temporary.unlink(missing_ok=True)  # of a run that was killed
+    outcome: dict[str, Any] = {}
     try:
         outcome = _execute(workspace, source, values, temporary, limits, progress)
         if outcome["status"] == "ok":
             outcome = _publish(workspace, running, temporary)
     except BaseException as error:
-        outcome["error"] = {"name": type(error).__name__, "message": str(error)}
+        outcome = {"status": "killed", "error": {"name": type(error).__name__, "message": str(error)}}
         raise
     finally:
         finished = replace(running, **outcome, ended=record.now(), seconds=round(time.monotonic() - began, 3))

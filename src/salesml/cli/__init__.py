@@ -21,16 +21,16 @@ app = typer.Typer(
 @app.callback()
 def _options(
     context: typer.Context,
-    workspace: str = typer.Option(None, "--workspace", "-w", envvar="SALESML_WORKSPACE", help="Workspace folder [default: the checkout's own]."),
+    workspace: str = typer.Option(None, "--workspace", "-w", envvar="SALESML_WORKSPACE", help="Workspace folder default: the checkout's own."),
 ) -> None:
     context.obj = workspace
 
 
 def main() -> None:
     """Run the command line; a SalesmlError is printed without a traceback and exits with 2."""
-    from salesml.cli import data, deals, models, reports, series, study
+    from salesml.cli import data, deals, demo, models, reports, series, study
 
-    for module in (data, deals, series, study, models, reports):
+    for module in (demo, data, deals, series, study, models, reports):
         module.register(app)
     try:
         app()

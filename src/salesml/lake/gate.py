@@ -59,13 +59,14 @@ class View:
     def facts(self, name: str) -> Any:
         """Rows of a table as they were believed: corrected rows show the correction known by then; adds as_of.
 
-        Outputs keep their own as_of, the instant they were computed for. For a spine, one row per spine row and fact of its entity (the table must have the entity's column).
+        Outputs keep their own as_of, the instant they were computed for. For a spine, one row per spine row and fact of
+        its entity (the table must have the entity's column).
         """
         believed = self._believed(name)
         if self.as_of is not None:
             instant = ibis.literal(self.as_of, type="timestamp('UTC', 6)")
-            seen = believed.filter(believed.known_at < instant, believed.known_until >= instant)
-            return seen.drop("known_until") if "as_of" in believed.columns else seen.mutate(as_of=instant).drop("known_until")
+            seen = believed.filter(believed.known_at < instant, believed.known_until >= instant).drop("known_until")
+            return seen if "as_of" in seen.columns else seen.mutate(as_of=instant)
         entity = str(self.entity)
         if entity not in believed.columns:
             raise BadParameter(f"table {name} has no column {entity}, the entity of this view's spine")

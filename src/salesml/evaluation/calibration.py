@@ -68,7 +68,10 @@ def slope_and_intercept(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None
     found = np.array([1.0, 0.0])
     for _ in range(25):
         fitted = expit(found @ design)
-        step = np.linalg.solve((design * (w * fitted * (1 - fitted))) @ design.T, design @ (w * (y - fitted)))
+        curvature = (design * (w * fitted * (1 - fitted))) @ design.T
+        if np.linalg.cond(curvature) > 1e12:
+            break
+        step = np.linalg.solve(curvature, design @ (w * (y - fitted)))
         found = found + step
         if np.abs(step).max() < 1e-9:
             return float(found[0]), float(found[1])

@@ -23,7 +23,8 @@ MOST_LEVELS = 1000
 DECISIVE_AUC = 0.99  # one column that ranks nearly every pair of rows right
 DECISIVE_SHARE = 0.85  # one column that removes so much of the base rate's log loss
 UNUSUAL_SHARE = 0.25  # honest columns rarely tell so much alone
-NOTABLE_SHARE = 0.05  # below it a column is too weak to be compared with all the others
+NOTABLE_SHARE = 0.1  # below it a column is too weak to be compared with all the others
+SURPASSED = 2.0  # times what all others tell together: more than an honest best column among weak ones does
 LATER_SHARE = 0.01  # of the rows: more dates than this after the row's own time are no typing errors
 CHANCE = 1e-6
 SHUFFLES = 20
@@ -59,7 +60,7 @@ def screen(
     """Screen every column of X. `days_after`: for columns that are dates, how many days they lie after the row's time.
 
     strong: later than the row's time, or all but decides the outcome, or is filled in for one outcome only.
-    moderate: unusually telling alone, or more than all other columns together; it may be honest, so ask its owner.
+    moderate: unusually telling alone, or twice what all other columns tell together; may be honest, so ask its owner.
     """
     entities = np.arange(len(X)) if entities is None else pd.factorize(entities)[0]
     rng = np.random.default_rng(seed)
@@ -144,7 +145,7 @@ def _judged(
 def _compared(
     table: pd.DataFrame, X: pd.DataFrame, cells: dict[str, np.ndarray], y: np.ndarray, folds: np.ndarray
 ) -> pd.DataFrame:
-    """Mark the notable columns that alone tell more than all other columns not yet flagged do together."""
+    """Mark the notable columns that alone tell far more than all other columns not yet flagged do together."""
     clear = table[table["verdict"] == "clear"].sort_values("explained", ascending=False)
     others = clear["column"].tolist()
     for column, explained in zip(clear["column"], clear["explained"], strict=True):
@@ -152,7 +153,7 @@ def _compared(
             break
         others.remove(column)
         together = _together(X[others], {name: cells[name] for name in others}, y, folds)
-        if explained <= together:
+        if explained <= SURPASSED * together:
             break
         reason = f"alone it removes {explained:.0%} of the log loss, all columns not flagged together {together:.0%}"
         table.loc[table["column"] == column, ["verdict", "reason"]] = ["moderate", reason]

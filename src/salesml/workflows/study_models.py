@@ -64,13 +64,13 @@ class Comparison:
         return self.chosen != "base_rate" and self.best.difference.hi < 0
 
 
-def compare(prepared: Prepared, X: pd.DataFrame, seed: int, progress: Progress) -> Comparison:
+def compare(prepared: Prepared, seed: int, progress: Progress) -> Comparison:
     """Train on the train block, recalibrate and choose on the calibration block, judge on the test block.
 
     The model of least log loss on the calibration rows is chosen if it beats the base rate there beyond doubt (90 %
     interval), else the base rate is.
     """
-    blocks, y, entities = prepared.blocks, prepared.y, prepared.entities
+    X, blocks, y, entities = prepared.X, prepared.blocks, prepared.y, prepared.entities
     train, later, test = blocks.train, blocks.calibration, blocks.test
     if not len(later) or not len(test):
         raise NotEnoughData("too few separate records or times to set rows aside for calibration and for judging.")

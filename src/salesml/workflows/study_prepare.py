@@ -115,6 +115,8 @@ def _check_names(sheet: Sheet, question: Question) -> None:
         for name in names:
             if name is not None and name not in columns:
                 raise UnknownName(f"column for {option} in {sheet.file}:", name, columns)
+    if question.time and question.in_order:
+        raise BadParameter("--time and --in-order both say how rows are ordered; give one")
     for option, name in (("--time", question.time), ("--id", question.id), *(("--drop", n) for n in question.drop)):
         if name == question.target:
             raise BadParameter(f"{name!r} is the target and cannot be given as {option} too")

@@ -67,12 +67,22 @@ def _table(view: Any, name: str, corrections: int) -> TableStatus:
 
 def champions(workspace: Workspace) -> list[tuple[str, int]]:
     """Registered models with a version called champion, read from the tracking database; none where there is none yet."""
+    query = "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion' ORDER BY name"
+    return [(str(name), int(version)) for name, version in _tracked(workspace, query)]
+
+
+def version_tags(workspace: Workspace, model: str, version: str) -> dict[str, str]:
+    """What a registered version was tagged with (kind, baseline, horizon_days, gate …); nothing for one that is not there."""
+    query = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
+    return {str(key): str(value) for key, value in _tracked(workspace, query, model, version)}
+
+
+def _tracked(workspace: Workspace, query: str, *values: str) -> list[tuple[Any, ...]]:
     database = workspace.mlruns / "mlflow.db"
     if not database.exists():
         return []
-    query = "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion' ORDER BY name"
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-            return [(str(name), int(version)) for name, version in connection.execute(query)]
+            return connection.execute(query, values).fetchall()
     except sqlite3.Error:
         return []

@@ -66,16 +66,21 @@ def accuracy(forecasts: pd.DataFrame, by: Sequence[str] = ("model",)) -> pd.Data
 
 
 def wape_intervals(
-    forecasts: pd.DataFrame, baselines: Sequence[str], level: float = 0.95, samples: int = 2000, seed: int = 0
+    forecasts: pd.DataFrame,
+    baselines: Sequence[str],
+    unit: str | None = None,
+    level: float = 0.95,
+    samples: int = 2000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """One row per model: WAPE and its ratio to each baseline model's WAPE, each with an interval from resampling
-    series.
+    `unit`.
 
-    Columns: model, wape_lo, wape_hi, and for each baseline b: to_b, to_b_lo, to_b_hi (below 1 is better than b). A
-    single series is resampled by window instead; where there is one of those too, the ends are NaN, for one draw says
-    nothing about the next.
+    Columns: model, wape_lo, wape_hi, and for each baseline b: to_b, to_b_lo, to_b_hi (below 1 is better than b). The
+    unit is a column: `unique_id`, or `window` where there is only one series (None chooses). Where there is only one of
+    the unit, the ends are NaN, for one draw says nothing about the next.
     """
-    unit = "unique_id" if forecasts["unique_id"].nunique() > 1 else "window"
+    unit = unit or ("unique_id" if forecasts["unique_id"].nunique() > 1 else "window")
     parts = forecasts[["model", unit]].assign(
         error=(forecasts["yhat"] - forecasts["y"]).abs(), size=forecasts["y"].abs()
     )

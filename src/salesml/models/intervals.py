@@ -24,11 +24,13 @@ MAD_TO_SD = float(np.sqrt(np.pi / 2))
 class Errors:
     """Errors (actual − forecast) at earlier origins: `error` [R, horizon] with NaN where the actual is not known yet.
 
-    `series` [R] says whose; `unit` [R] is the error unit of the history before each origin (see `error_unit`).
+    `series` [R] says whose, `origin` [R] how many periods were known; `unit` [R] is the error unit of the history then
+    (see `error_unit`).
     """
 
     error: np.ndarray
     series: np.ndarray
+    origin: np.ndarray
     unit: np.ndarray
 
 
@@ -39,7 +41,9 @@ def error_unit(history: np.ndarray, season: int) -> float:
     return value if np.isfinite(value) else 0.0
 
 
-def error_quantiles(errors: Errors, units: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:
+def error_quantiles(
+    errors: Errors, units: np.ndarray, lengths: np.ndarray, related: bool = False
+) -> dict[str, np.ndarray]:
     """Error quantiles [N, horizon] of each of ENDS for N series with these units and history lengths; lower ends ≤ 0
     ≤ upper ends.
 
@@ -66,9 +70,9 @@ def error_quantiles(errors: Errors, units: np.ndarray, lengths: np.ndarray) -> d
     shape = (relative / growth / others[:, None]).ravel()
     shape = shape[np.isfinite(shape)]
     quantiles = {end: float(np.quantile(shape, at)) for end, at in ENDS.items()}
-    reach = np.isfinite(relative).sum(axis=1)
-    blocks = sum(np.ceil(reach[series == one].max() / horizon) for one in np.unique(series))
-    return _spread(units, own, growth, quantiles, np.minimum(lengths - 1, blocks + 1))
+    blocks = _blocks(series, errors.origin[usable], np.isfinite(relative).sum(axis=1), horizon)
+    independent = max(blocks) if related else sum(blocks)
+    return _spread(units, own, growth, quantiles, np.minimum(lengths - 1, independent + 1))
 
 
 def with_intervals(
@@ -94,6 +98,12 @@ def _growth(size: np.ndarray) -> np.ndarray:
     last = steps[seen][-1]
     growth = np.interp(steps, steps[seen], smooth) * np.sqrt(np.maximum(steps, last) / last)
     return np.maximum(growth, growth[growth > 0].min()) if growth[-1] > 0 else growth
+
+
+def _blocks(series: np.ndarray, origin: np.ndarray, reach: np.ndarray, horizon: int) -> list[int]:
+    """How many horizons the errors of each series span: errors a horizon apart are taken for independent."""
+    span = [(origin + reach)[series == one].max() - origin[series == one].min() for one in np.unique(series)]
+    return [int(np.ceil(periods / horizon)) for periods in span]
 
 
 def _normal() -> dict[str, float]:

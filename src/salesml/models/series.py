@@ -22,7 +22,7 @@ ENSEMBLE = "ensemble"
 #: telling first.
 THIRDS_BACK = (3, 6, 1, 2, 5, 4, *range(7, 25))
 #: Earlier origins of all series together are about this many; a series has at least 2 and at most all of THIRDS_BACK.
-EARLIER_ORIGINS, FEWEST = 3000, 2
+EARLIER_ORIGINS, FEWEST = 2000, 2
 #: Weights are (a series' relative error, shrunk to the file's as if by 4 more origins) to the power −4, floored at 5
 #: % of the mean.
 PRIOR_ORIGINS, SHARPNESS, SMALLEST_ERROR = 4.0, 4.0, 0.05
@@ -202,7 +202,9 @@ def _at(panel: _Panel, back: int, names: list[str]) -> tuple[np.ndarray, dict[st
         else:
             at = panel.origins.models.index(name)
             before, point = earlier[:, at], own[:, at]
-        quantiles = error_quantiles(Errors(actuals - before, place, units), now_units, lengths)
+        quantiles = error_quantiles(
+            Errors(actuals - before, place, panel.origins.cutoff[rows], units), now_units, lengths
+        )
         found[name] = with_intervals(point, quantiles, panel.nonnegative[which])
     return which, found
 

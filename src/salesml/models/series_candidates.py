@@ -52,6 +52,11 @@ def seasonal_naive(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
     return np.resize(y[-season:], horizon) if len(y) >= season else naive(y, horizon, season)
 
 
+def average(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
+    """The mean of the last season, repeated."""
+    return np.full(horizon, y[-max(season, 3) :].mean())
+
+
 def ets(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
     """Exponential smoothing with damped trend, form chosen by AICc."""
     from statsforecast.models import AutoETS
@@ -110,7 +115,7 @@ def prophet(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
 
 BASELINES: dict[str, Forecaster] = {"naive": naive, "seasonal_naive": seasonal_naive}
 COMBINED: dict[str, Forecaster] = {"ets": ets, "theta": theta, "theta_shrunk": theta_shrunk, "aggregation": aggregation}
-OPTIONAL: dict[str, Forecaster] = {"ces": ces, "arima": arima, "prophet": prophet}
+OPTIONAL: dict[str, Forecaster] = {"ces": ces, "arima": arima, "average": average, "prophet": prophet}
 #: What is combined unless told otherwise.
 DEFAULT = (*COMBINED, "seasonal_naive")
 FORECASTERS = {**BASELINES, **COMBINED, **OPTIONAL}

@@ -90,56 +90,36 @@ def tables(org: Organisation, knobs: Knobs, clock: Clock) -> dict[str, pa.Table]
     """team, user, product, competitor. Users: managers (M…), reps (U…); who leaves has a second change, `left`."""
     opening = clock.mondays[0].astype("datetime64[s]")
     teams, products = len(org.team_region), len(words.PRODUCTS)
-    team_names = [f"{words.REGIONS[r]} {i + 1}" for i, r in enumerate(org.team_region)]
     name, family, price, cost, _ = zip(*words.PRODUCTS, strict=True)
     rival, where, _ = zip(*words.COMPETITORS, strict=True)
-    return {
-        "team": staged(
-            "team",
-            [
-                {
-                    "team_id": ids("T", np.arange(teams), 3),
-                    "change_id": "created",
-                    "name": pa.array(team_names),
-                    "region": pick(words.REGIONS, org.team_region),
-                    "manager_id": ids("M", np.arange(teams), 3),
-                    "occurred_at": np.full(teams, opening),
-                }
-            ],
-            clock,
-        ),
-        "user": staged("user", [*_users(org, knobs, clock)], clock),
-        "product": staged(
-            "product",
-            [
-                {
-                    "product_id": ids("P", np.arange(products), 2),
-                    "change_id": "created",
-                    "name": pa.array(name),
-                    "family": pa.array(family),
-                    "list_price": money(np.array(price) * 100),
-                    "unit_cost": money(np.array(cost) * 100),
-                    "currency": knobs.currency,
-                    "active": True,
-                    "occurred_at": np.full(products, opening),
-                }
-            ],
-            clock,
-        ),
-        "competitor": staged(
-            "competitor",
-            [
-                {
-                    "competitor_id": ids("C", np.arange(len(rival)), 2),
-                    "change_id": "created",
-                    "name": pa.array(rival),
-                    "segment": pa.array(where),
-                    "occurred_at": np.full(len(rival), opening),
-                }
-            ],
-            clock,
-        ),
+    team = {
+        "team_id": ids("T", np.arange(teams), 3),
+        "change_id": "created",
+        "name": pa.array([f"{words.REGIONS[r]} {i + 1}" for i, r in enumerate(org.team_region)]),
+        "region": pick(words.REGIONS, org.team_region),
+        "manager_id": ids("M", np.arange(teams), 3),
+        "occurred_at": np.full(teams, opening),
     }
+    product = {
+        "product_id": ids("P", np.arange(products), 2),
+        "change_id": "created",
+        "name": pa.array(name),
+        "family": pa.array(family),
+        "list_price": money(np.array(price) * 100),
+        "unit_cost": money(np.array(cost) * 100),
+        "currency": knobs.currency,
+        "active": True,
+        "occurred_at": np.full(products, opening),
+    }
+    competitor = {
+        "competitor_id": ids("C", np.arange(len(rival)), 2),
+        "change_id": "created",
+        "name": pa.array(rival),
+        "segment": pa.array(where),
+        "occurred_at": np.full(len(rival), opening),
+    }
+    blocks = {"team": [team], "user": _users(org, knobs, clock), "product": [product], "competitor": [competitor]}
+    return {table: staged(table, rows, clock) for table, rows in blocks.items()}
 
 
 def _users(org: Organisation, knobs: Knobs, clock: Clock) -> list[dict[str, object]]:

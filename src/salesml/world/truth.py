@@ -27,49 +27,38 @@ def truth(knobs: Knobs, clock: Clock, org: Organisation, deals: Deals, life: Lif
     week's hazards.
     `rep`: skill, diligence (log-odds) and generosity.
     """
-    oracle = Oracle.of(clock, knobs.signal)
-    born = oracle.probability(deals.week + 1, deals.stage, deals.momentum, deals.score, deals.discount)
     row = np.flatnonzero(life.week > deals.week[life.deal])
     of = life.deal[row]
     state = (life.stage[row], life.momentum[row], deals.score[of], deals.discount[of])
-    p_win = oracle.probability(life.week[row], *state)
     chances = hazards(*state, clock.rush[life.week[row]], knobs.signal)
+    oracle = Oracle.of(clock, knobs.signal)
+    p_win = oracle.probability(life.week[row], *state)
     as_of = pa.array(clock.mondays[life.week].astype("datetime64[s]")).cast(_UTC)
-    middle = mid_life(life)
-    number = np.arange(len(deals.week))
-    return {
-        "deal": pa.table(
-            {
-                "opportunity_id": ids("D", number, 6),
-                "score": deals.score,
-                **deals.causes,
-                "discount": DISCOUNTS[deals.discount],
-                "outcome": pick([STATUS.get(i) for i in range(max(STATUS) + 1)], life.outcome),
-                "closed_at": pa.array(life.closed).cast(_UTC),
-                "p_win": born,
-                "mid_life": as_of.take(pa.array(middle)),
-                "p_win_mid_life": p_win[middle - number - 1],
-            }
-        ),
-        "deal_week": pa.table(
-            {
-                "opportunity_id": ids("D", of, 6),
-                "as_of": as_of.take(pa.array(row)),
-                "stage": pick(words.STAGES, state[0]),
-                "momentum": pick(("stalled", "normal", "hot"), state[1]),
-                "p_win": p_win,
-                **{
-                    f"p_{name}_this_week": chances[:, i]
-                    for i, name in enumerate(("advance", "won", "lost", "no_decision"))
-                },
-            }
-        ),
-        "rep": pa.table(
-            {
-                "user_id": ids("U", np.arange(len(org.skill)), 4),
-                "skill": knobs.signal * org.skill,
-                "diligence": knobs.signal * org.diligence,
-                "generosity": org.generosity,
-            }
-        ),
+    events = ("advance", "won", "lost", "no_decision")
+    deal_week = {
+        "opportunity_id": ids("D", of, 6),
+        "as_of": as_of.take(pa.array(row)),
+        "stage": pick(words.STAGES, state[0]),
+        "momentum": pick(("stalled", "normal", "hot"), state[1]),
+        "p_win": p_win,
+        **{f"p_{name}_this_week": chances[:, i] for i, name in enumerate(events)},
     }
+    number, middle = np.arange(len(deals.week)), mid_life(life)
+    deal = {
+        "opportunity_id": ids("D", number, 6),
+        "score": deals.score,
+        **deals.causes,
+        "discount": DISCOUNTS[deals.discount],
+        "outcome": pick([STATUS.get(i) for i in range(max(STATUS) + 1)], life.outcome),
+        "closed_at": pa.array(life.closed).cast(_UTC),
+        "p_win": oracle.probability(deals.week + 1, deals.stage, deals.momentum, deals.score, deals.discount),
+        "mid_life": as_of.take(pa.array(middle)),
+        "p_win_mid_life": p_win[middle - number - 1],  # deal_week leaves out each deal's week of creation
+    }
+    rep = {
+        "user_id": ids("U", np.arange(len(org.skill)), 4),
+        "skill": knobs.signal * org.skill,
+        "diligence": knobs.signal * org.diligence,
+        "generosity": org.generosity,
+    }
+    return {name: pa.table(rows) for name, rows in (("deal", deal), ("deal_week", deal_week), ("rep", rep))}

@@ -36,11 +36,13 @@ def watch_folder(
     *,
     every: float = 2.0,
     once: bool = False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Look into `folder` every so many seconds and import files that are new and have not changed since the last look.
 
     A file that cannot be imported is shown and left alone until it changes. Without a mapping the packaged ones are
-    tried. With `once` it stops after the first import of what is there; returns how many attempts failed.
+    tried. With `once` it ends after the first import of what is there, else when `stop` says so; returns how many
+    attempts failed.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder", mend="Make it, or give the folder in which exports are dropped.")
@@ -55,12 +57,12 @@ def watch_folder(
         ]
         known = _imported_files(workspace)
         handled |= {path: now[path] for path in settled if (path.name, _sha256(path)) in known}
-        for batch in _batches([path for path in settled if path not in handled], mapping):
+        for batch in _batches([path for path in settled if handled.get(path) != now[path]], mapping):
             failures += _import_batch(
                 workspace, batch, [path for path in handled if path in now], mapping, show, handled, now
             )
         before = now
-        if once:
+        if once or stop():
             return failures
 
 

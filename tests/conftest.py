@@ -41,3 +41,17 @@ def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made = Workspace.create(tmp_path_factory.mktemp("tiny"), name="tiny")
     Lake(made).ingest(world.company(**world.preset("tiny"), seed=3).tables, origin="world")
     return made
+
+
+@pytest.fixture(scope="session")
+def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A small simulated company, trained, scored and forecast; tests must not write to its lake."""
+    from salesml.workflows.deals import score_deals, train_deals
+    from salesml.workflows.forecast import forecast_revenue
+
+    made = Workspace.create(tmp_path_factory.mktemp("small"), name="small")
+    world.build(made, seed=5, reps=14, years=3.0)
+    train_deals(made)
+    score_deals(made)
+    forecast_revenue(made, months=3, prophet=False)
+    return made

@@ -40,7 +40,9 @@ def test_every_registered_feature_is_blind_to_the_future(tiny_workspace: Workspa
 def test_the_catalogue_describes_every_feature() -> None:
     for features in registered().values():
         frame = features.catalogue()
-        assert frame["name"].is_unique and frame[["meaning", "unit", "availability", "imputation"]].ne("").all(axis=None)
+        assert frame["name"].is_unique and frame[["meaning", "unit", "availability", "imputation"]].ne("").all(
+            axis=None
+        )
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,15 @@ def leak(function: Callable[[View, Any], Any]) -> Callable[[View, Any], Any]:
     return function
 
 
-def _joined(rows: Any, facts: Any, key: str, value: Callable[[Any], Any], *conditions: Callable[[Any, Any], Any]) -> Any:
+def _joined(
+    rows: Any, facts: Any, key: str, value: Callable[[Any], Any], *conditions: Callable[[Any, Any], Any]
+) -> Any:
     """`planted` = an aggregate over raw facts of the key that meet the conditions, beside each row."""
     facts = facts.rename({f"f_{name}": name for name in facts.columns})
     asked = rows.select("as_of", deal=rows.opportunity_id, key=rows[key])
-    pairs = asked.join(facts, [asked["key"] == facts[f"f_{key}"], *(condition(asked, facts) for condition in conditions)])
+    pairs = asked.join(
+        facts, [asked["key"] == facts[f"f_{key}"], *(condition(asked, facts) for condition in conditions)]
+    )
     found = pairs.group_by(["deal", "as_of"]).aggregate(planted=value(pairs))
     met = [rows.opportunity_id == found.deal, rows.as_of == found.as_of]
     return rows.left_join(found, met).drop("as_of_right", "deal")
@@ -109,7 +115,11 @@ def activities_that_occurred_whenever_entered(view: View, rows: Any) -> Any:
 @leak
 def changes_that_occurred_whenever_entered(view: View, rows: Any) -> Any:
     return _joined(
-        rows, _raw(view, "opportunity"), "opportunity_id", lambda p: p.f_stage.count(), lambda r, f: f.f_occurred_at < r.as_of
+        rows,
+        _raw(view, "opportunity"),
+        "opportunity_id",
+        lambda p: p.f_stage.count(),
+        lambda r, f: f.f_occurred_at < r.as_of,
     )
 
 
@@ -141,7 +151,11 @@ def one_hour_ahead(view: View, rows: Any) -> Any:
 @leak
 def days_until_the_next_change(view: View, rows: Any) -> Any:
     return _joined(
-        rows, _raw(view, "opportunity"), "opportunity_id", lambda p: p.f_known_at.min(), lambda r, f: f.f_known_at >= r.as_of
+        rows,
+        _raw(view, "opportunity"),
+        "opportunity_id",
+        lambda p: p.f_known_at.min(),
+        lambda r, f: f.f_known_at >= r.as_of,
     )
 
 
@@ -206,14 +220,22 @@ def the_account_as_it_is_today(view: View, rows: Any) -> Any:
 
 @leak
 def the_rep_as_it_is_today(view: View, rows: Any) -> Any:
-    facts = _raw(view, "user").rename(owner_id="user_id") if "owner_id" not in _raw(view, "user").columns else _raw(view, "user")
+    facts = (
+        _raw(view, "user").rename(owner_id="user_id")
+        if "owner_id" not in _raw(view, "user").columns
+        else _raw(view, "user")
+    )
     return _joined(rows, facts, "owner_id", lambda p: p.f_known_at.max().epoch_seconds() + p.f_name.max().length())
 
 
 @leak
 def the_state_of_a_month_later(view: View, rows: Any) -> Any:
-    spec = asof.state_versions(asof.believed(_raw(view, "opportunity"), _table("opportunity"), 1), _table("opportunity"), ["stage"], (), (), ())
-    found = asof.look_up(rows.drop("stage"), spec.drop("created_at"), "opportunity_id", "opportunity_id", back=dt.timedelta(days=-30))
+    spec = asof.state_versions(
+        asof.believed(_raw(view, "opportunity"), _table("opportunity"), 1), _table("opportunity"), ["stage"], (), (), ()
+    )
+    found = asof.look_up(
+        rows.drop("stage"), spec.drop("created_at"), "opportunity_id", "opportunity_id", back=dt.timedelta(days=-30)
+    )
     return found.mutate(planted=found.stage)
 
 
@@ -267,4 +289,6 @@ def test_nothing_to_prove_is_no_proof(tiny_workspace: Workspace) -> None:
 
 def test_the_gate_itself_is_honest_about_an_instant(tiny_workspace: Workspace) -> None:
     view = visible(Lake(tiny_workspace).open(), "2026-03-02")
-    assert view.frame(view.facts("opportunity").known_at.max().as_table()).iloc[0, 0] < pd.Timestamp("2026-03-02", tz="UTC")
+    assert view.frame(view.facts("opportunity").known_at.max().as_table()).iloc[0, 0] < pd.Timestamp(
+        "2026-03-02", tz="UTC"
+    )

@@ -54,9 +54,16 @@ logs = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(log=logs, asked=st.lists(st.tuples(st.sampled_from("AB"), hours), min_size=1, max_size=6, unique=True))
-def test_totals_equal_a_recount_under_corrections(workspace: Workspace, log: list[dict], asked: list[tuple[str, int]]) -> None:
+def test_totals_equal_a_recount_under_corrections(
+    workspace: Workspace, log: list[dict], asked: list[tuple[str, int]]
+) -> None:
     rows = [
         {
             **{k: row[k] for k in ("activity_id", "opportunity_id", "type", "retracted")},
@@ -75,7 +82,9 @@ def test_totals_equal_a_recount_under_corrections(workspace: Workspace, log: lis
     crowded = view.frame(view.with_totals(view.spine(), CALLS, "opportunity_id", crowded=True))
     for frame in (plain, crowded):
         for found in frame.itertuples():
-            mine = [r for r in believed(rows, found.as_of.to_pydatetime()) if r["opportunity_id"] == found.opportunity_id]
+            mine = [
+                r for r in believed(rows, found.as_of.to_pydatetime()) if r["opportunity_id"] == found.opportunity_id
+            ]
             assert found.calls == sum(r["type"] == "call" for r in mine)
             last = max((r["occurred_at"] for r in mine), default=None)
             assert (pd.isna(found.last_at) and last is None) or found.last_at == last
@@ -90,10 +99,14 @@ def test_an_instant_and_a_spine_agree_exactly(tiny_workspace: Workspace) -> None
     pd.testing.assert_frame_equal(DEALS.frame(visible(tables, spine)), both, check_exact=True)
 
 
-def test_many_instants_take_the_other_plan_to_the_same_numbers(tiny_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_instants_take_the_other_plan_to_the_same_numbers(
+    tiny_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tables = Lake(tiny_workspace).open()
     view = visible(tables, "2026-06-30")
-    spine = weekly_spine(view, tiny_workspace, tiny_workspace.instant("2026-02-01"), tiny_workspace.instant("2026-06-30"))
+    spine = weekly_spine(
+        view, tiny_workspace, tiny_workspace.instant("2026-02-01"), tiny_workspace.instant("2026-06-30")
+    )
     grid = DEALS.frame(visible(tables, spine))
     monkeypatch.setattr(gate, "MANY_INSTANTS", 0)
     pd.testing.assert_frame_equal(DEALS.frame(visible(tables, spine)), grid, check_exact=True)
@@ -128,6 +141,8 @@ def test_wrong_questions_are_refused(tiny_workspace: Workspace) -> None:
     with pytest.raises(BadInput, match="time zone"):
         visible(tables, pd.DataFrame({"opportunity_id": ["A"], "as_of": [pd.Timestamp("2026-01-01")]}))
     with pytest.raises(BadInput, match="one entity column"):
-        visible(tables, pd.DataFrame({"opportunity_id": ["A"], "x": [1], "as_of": [pd.Timestamp("2026-01-01", tz="UTC")]}))
+        visible(
+            tables, pd.DataFrame({"opportunity_id": ["A"], "x": [1], "as_of": [pd.Timestamp("2026-01-01", tz="UTC")]})
+        )
     with pytest.raises(UnknownName, match="spine entity"):
         visible(tables, pd.DataFrame({"deal": ["A"], "as_of": [pd.Timestamp("2026-01-01", tz="UTC")]}))

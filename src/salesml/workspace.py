@@ -68,7 +68,9 @@ class Workspace:
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
-            raise WorkspaceError(f"{path} is not valid TOML ({error}). Mend it, or remove it and run salesml init.") from error
+            raise WorkspaceError(
+                f"{path} is not valid TOML ({error}). Mend it, or remove it and run salesml init."
+            ) from error
         known = {field.name for field in fields(Settings)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -84,7 +86,9 @@ class Workspace:
     def _write_settings(self) -> None:
         lines = []
         for name, value in asdict(self.settings).items():
-            shown = value if isinstance(value, int) else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+            shown = (
+                value if isinstance(value, int) else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+            )
             lines.append(f"{name} = {shown}\n")
         write_atomically(self.root / SETTINGS_FILE, "".join(lines).encode())
 
@@ -124,7 +128,9 @@ class Workspace:
             try:
                 as_of = dt.date.fromisoformat(as_of) if len(as_of) == 10 else dt.datetime.fromisoformat(as_of)
             except ValueError as error:
-                raise BadParameter(f"as_of {as_of!r} is not a date (2017-06-30) or a time (2017-06-30T12:00)") from error
+                raise BadParameter(
+                    f"as_of {as_of!r} is not a date (2017-06-30) or a time (2017-06-30T12:00)"
+                ) from error
         if not isinstance(as_of, dt.datetime):
             as_of = dt.datetime(as_of.year, as_of.month, as_of.day)
         if as_of.tzinfo is None:

@@ -52,7 +52,9 @@ def monthly(view: View, by: Basis | None = None) -> pd.DataFrame:
 def _entries(view: View, by: Basis) -> Any:
     if by != "won":
         facts = view.facts("revenue")
-        return facts.filter(facts.kind == by).select("account_id", "owner_id", "amount", "currency", "occurred_at", "as_of")
+        return facts.filter(facts.kind == by).select(
+            "account_id", "owner_id", "amount", "currency", "occurred_at", "as_of"
+        )
     deals = view.state("opportunity", ["status", "amount", "currency", "owner_id", "account_id"], since=["status"])
     won = deals.filter(deals.status == "won", deals.amount.notnull())
     return won.select("account_id", "owner_id", "amount", "currency", "as_of", occurred_at=won.status_since)

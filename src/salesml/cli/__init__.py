@@ -21,7 +21,9 @@ app = typer.Typer(
 @app.callback()
 def _options(
     context: typer.Context,
-    workspace: str = typer.Option(None, "--workspace", "-w", envvar="SALESML_WORKSPACE", help="Workspace folder default: the checkout's own."),
+    workspace: str = typer.Option(
+        None, "--workspace", "-w", envvar="SALESML_WORKSPACE", help="Workspace folder default: the checkout's own."
+    ),
 ) -> None:
     context.obj = workspace
 

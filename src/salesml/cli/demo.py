@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     context: typer.Context,
-    data: Annotated[Path | None, typer.Option(help="Folder of a real CRM export [default: a simulated company].")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of a real CRM export [default: a simulated company].")
+    ] = None,
 ) -> None:
     """Make a workspace, fill it, train, score, forecast, write a report, and say what to open next."""
     started = time.monotonic()

@@ -11,12 +11,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+import salesml
 from salesml.cli.common import console, workspace_of
 from salesml.errors import BadParameter, SalesmlError, WorkspaceError
 from salesml.workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
-# Voila's page asks a content network for icon fonts; the browser is told not to
+# nothing an app shows comes from outside; the browser is told so
 OWN_ASSETS_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")]
 
@@ -88,6 +89,7 @@ def pipeline_app(
         f"--Voila.ip={LOOPBACK}",
         f"--port={port}",
         f"--Voila.open_browser={browser}",
+        "--template=salesml",
         "--strip_sources=True",
         "--preheat_kernel=True",
         "--pool_size=1",
@@ -96,7 +98,8 @@ def pipeline_app(
         f"--Voila.tornado_settings={ {'headers': {'Content-Security-Policy': OWN_ASSETS_ONLY}} }",
     ]
     console.print(f"app: http://{LOOPBACK}:{port}/ (Ctrl-C stops it)")
-    _become(workspace_of(context), "voila", options)
+    templates = os.pathsep.join(filter(None, (str(Path(salesml.__file__).parent / "apps"), os.environ.get("JUPYTER_PATH"))))
+    _become(workspace_of(context), "voila", options, JUPYTER_PATH=templates)
 
 
 def audit(
@@ -151,16 +154,10 @@ def _run(workspace: Workspace, notebook: Path, given: dict[str, str], out: Path 
                 console.print(escape(text))
 
         done = run_notebook(workspace, notebook, values, out=out, timeout_s=timeout, progress=show)
-    if done.status != "ok":
-        error = done.error or {}
-        place = f" in cell {error['cell']} ({error['title']})" if "cell" in error else ""
-        reason = f"{error.get('name', '')}: {error.get('message', '')}"
-        failed = Path(done.html).with_suffix(".failed.ipynb")
-        kept = f" The page of {done.last_ok} is kept." if done.last_ok else ""
-        raise SalesmlError(f"{notebook.stem} {done.status}{place}: {reason}. See {failed}.{kept}")
+    page = done.page
     for result in done.results.values():
         console.print(escape(f"{result['name']}: {result['value']} {result['unit']}"))
-    console.print(f"[green]done[/] {escape(done.html)} ({done.seconds:.1f} s)")
+    console.print(f"[green]done[/] {escape(str(page))} ({done.seconds:.1f} s)")
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -170,8 +167,8 @@ def _split(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def _become(workspace: Workspace, module: str, options: list[str]) -> None:
+def _become(workspace: Workspace, module: str, options: list[str], **more: str) -> None:
     """Replace this process by a server of our own Python, for this workspace; kernels are those of this environment."""
-    environment = {**os.environ, "SALESML_WORKSPACE": str(workspace.root), "JUPYTER_PREFER_ENV_PATH": "1"}
+    environment = {**os.environ, "SALESML_WORKSPACE": str(workspace.root), "JUPYTER_PREFER_ENV_PATH": "1", **more}
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, "-m", module, *options], environment)

@@ -7,7 +7,12 @@ from salesml.contracts.spec import Table
 from salesml.errors import UnknownName
 
 STATUS = ("open", "won", "lost", "no_decision")
-CHANGE = C("change_id", "string", "name of the change within its entity, stable across exports (created, stage:3, closed)", required=True)
+CHANGE = C(
+    "change_id",
+    "string",
+    "name of the change within its entity, stable across exports (created, stage:3, closed)",
+    required=True,
+)
 
 
 def _currency(of: str = "amount") -> C:

@@ -86,7 +86,9 @@ class Table:
 PROVENANCE = (
     Column("occurred_at", "timestamp", "when it was true in the world", required=True),
     Column("known_at", "timestamp", "when it entered the system; visible as of any later instant", required=True),
-    Column("known_at_assumed", "bool", "known_at was not in the export and was taken from occurred_at or the export's date"),
+    Column(
+        "known_at_assumed", "bool", "known_at was not in the export and was taken from occurred_at or the export's date"
+    ),
     Column("retracted", "bool", "this row withdraws the fact of the same key"),
     Column("origin", "string", "the mapping or program that produced the row"),
     Column("import_id", "string", "the import that brought it"),

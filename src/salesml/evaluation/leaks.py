@@ -43,7 +43,9 @@ def prove(features: Features, tables: Tables, instants: Iterable[dt.datetime], s
     for as_of in instants:
         honest = features.frame(visible(tables, as_of))
         if honest.empty:
-            raise NotEnoughData(f"no {features.entity} is known as of {as_of:%Y-%m-%d}; choose a later instant to prove at")
+            raise NotEnoughData(
+                f"no {features.entity} is known as of {as_of:%Y-%m-%d}; choose a later instant to prove at"
+            )
         spine = honest[[features.entity, "as_of"]]
         later = pd.concat([spine, spine.assign(as_of=pd.Timestamp(instants[-1]) + pd.Timedelta(days=30))])
         both = features.frame(visible(tables, later))
@@ -92,7 +94,9 @@ def _scrambled(name: str, rows: pa.Table, rng: np.random.Generator, *, backdate:
         if column.dtype in ("string", "json"):
             pool = [*pc.unique(values).drop_null().to_pylist(), *column.allowed]
             pool = pool if column.allowed or column.references else [*pool, "never seen"]
-            new: pa.Array = pa.array(rng.choice(pool, rows.num_rows).tolist() if pool else [None] * rows.num_rows, pa.string())
+            new: pa.Array = pa.array(
+                rng.choice(pool, rows.num_rows).tolist() if pool else [None] * rows.num_rows, pa.string()
+            )
         elif column.dtype == "date":
             moved = np.datetime64("2001-01-01") + rng.integers(0, 9_000, rows.num_rows)
             new = pa.array(moved)
@@ -118,7 +122,9 @@ def _compare(features: Features, honest: pd.DataFrame, again: pd.DataFrame, as_o
     left, right = honest.set_index(key).sort_index(), again.set_index(key).sort_index()
     if not left.index.equals(right.index):
         gone = left.index.symmetric_difference(right.index)
-        raise LeakFound(f"the rows themselves depend on the future: {len(gone)} of {key} differ at {as_of} after '{how}' (first: {gone[0]})")
+        raise LeakFound(
+            f"the rows themselves depend on the future: {len(gone)} of {key} differ at {as_of} after '{how}' (first: {gone[0]})"
+        )
     found = []
     for name in features.names:
         a, b = left[name], right[name]

@@ -72,3 +72,10 @@ def feature_set(name: str) -> FeatureSet:
     if name not in sets:
         raise UnknownName("feature set", name, sets)
     return sets[name]
+
+
+def catalogue() -> pd.DataFrame:
+    """Every feature there is: feature set, name, dtype, meaning, unit, tables, availability, imputation, manipulable."""
+    parts = [features.catalogue().assign(feature_set=name) for name, features in registered().items()]
+    frame = pd.concat(parts, ignore_index=True)
+    return frame[["feature_set", *frame.columns.drop("feature_set")]]

@@ -71,7 +71,14 @@ FEATURES = (
     Feature("amount", "float", "amount entered so far", "currency", _OPP, manipulable=True),
     Feature("amount_growth", "float", "amount over the first amount entered", "ratio", _OPP, manipulable=True),
     Feature("discount", "float", "discount off list", "share", _OPP),
-    Feature("days_to_close_date", "float", "expected close date minus as_of; negative when overdue", "days", _OPP, manipulable=True),
+    Feature(
+        "days_to_close_date",
+        "float",
+        "expected close date minus as_of; negative when overdue",
+        "days",
+        _OPP,
+        manipulable=True,
+    ),
     Feature("close_date_changes", "int", "times the expected close date was moved", "changes", _OPP, manipulable=True),
     Feature("owner_changes", "int", "times the deal changed hands", "changes", _OPP),
     Feature("forecast_category", "category", "the rep's call", "name", _OPP, manipulable=True),
@@ -84,13 +91,41 @@ FEATURES = (
     Feature("inbound", "int", "activities started by the customer", "activities", _ACT, imputation="none counts as 0"),
     Feature("meetings", "int", "meetings and demos so far", "activities", _ACT, imputation="none counts as 0"),
     Feature("calls", "int", "calls so far", "activities", _ACT, imputation="none counts as 0", manipulable=True),
-    Feature("activities_28d", "int", "activities entered in the last 28 days", "activities", _ACT, imputation="none counts as 0"),
-    Feature("inbound_28d", "int", "customer-started activities entered in the last 28 days", "activities", _ACT, imputation="none counts as 0"),
+    Feature(
+        "activities_28d",
+        "int",
+        "activities entered in the last 28 days",
+        "activities",
+        _ACT,
+        imputation="none counts as 0",
+    ),
+    Feature(
+        "inbound_28d",
+        "int",
+        "customer-started activities entered in the last 28 days",
+        "activities",
+        _ACT,
+        imputation="none counts as 0",
+    ),
     Feature("days_since_activity", "float", "time since the last activity", "days", _ACT),
     Feature("days_since_inbound", "float", "time since the customer last started something", "days", _ACT),
-    Feature("owner_win_rate", "float", "win rate of the rep so far, shrunk toward the company's by 10 deals", "share", _OPP),
-    Feature("account_win_rate", "float", "win rate of the account so far, shrunk toward the company's by 3 deals", "share", _OPP),
-    Feature("product_win_rate", "float", "win rate of the product so far, shrunk toward the company's by 10 deals", "share", _OPP),
+    Feature(
+        "owner_win_rate", "float", "win rate of the rep so far, shrunk toward the company's by 10 deals", "share", _OPP
+    ),
+    Feature(
+        "account_win_rate",
+        "float",
+        "win rate of the account so far, shrunk toward the company's by 3 deals",
+        "share",
+        _OPP,
+    ),
+    Feature(
+        "product_win_rate",
+        "float",
+        "win rate of the product so far, shrunk toward the company's by 10 deals",
+        "share",
+        _OPP,
+    ),
     Feature("industry", "category", "industry of the account", "name", _ACC),
     Feature("region", "category", "region of the rep, else of the account", "name", ("opportunity", "account", "user")),
     Feature("employees", "int", "employees of the account", "people", _ACC),
@@ -156,4 +191,6 @@ def _days(later: Any, earlier: Any) -> Any:
     return (later.epoch_seconds() - earlier.epoch_seconds()).cast("float64") / 86_400
 
 
-DEALS = FeatureSet("deals", "opportunity_id", FEATURES, ("status", "owner_id", "account_id", "name", "close_date"), build)
+DEALS = FeatureSet(
+    "deals", "opportunity_id", FEATURES, ("status", "owner_id", "account_id", "name", "close_date"), build
+)

@@ -40,10 +40,14 @@ def deal_lives(view: View) -> Any:
         status=told.status.argmax(told.place), status_known_at=told.known_at.argmax(told.place)
     )
     lives = first.left_join(last, "opportunity_id").drop("opportunity_id_right")
-    return lives.mutate(closed_at=ibis.ifelse(lives.status.isin(CLOSED), lives.status_known_at, None)).drop("status_known_at")
+    return lives.mutate(closed_at=ibis.ifelse(lives.status.isin(CLOSED), lives.status_known_at, None)).drop(
+        "status_known_at"
+    )
 
 
-def weekly_spine(view: View, workspace: Workspace, first: dt.datetime, last: dt.datetime, *, while_open: bool = True) -> pa.Table:
+def weekly_spine(
+    view: View, workspace: Workspace, first: dt.datetime, last: dt.datetime, *, while_open: bool = True
+) -> pa.Table:
     """(opportunity_id, as_of) at every week start in [first, last] after a deal became known, and until it closed if `while_open`."""
     weeks = pa.table({"as_of": pa.array(week_starts(workspace, first, last), pa.timestamp("us", tz="UTC"))})
     lives, calendar = deal_lives(view), ibis.memtable(weeks)

@@ -128,14 +128,21 @@ def _exact_latest(versions: Any, rows: Any, totals: Totals, starts: str, ends: s
     joined = versions.left_join(exact, [versions.key == exact.point_key, versions.since == exact.at])
     return joined.select(
         *[name for name in versions.columns if name not in totals.latest],
-        **{name: ibis.ifelse(joined.point_key.notnull(), joined[f"{name}_exact"], joined[name]) for name in totals.latest},
+        **{
+            name: ibis.ifelse(joined.point_key.notnull(), joined[f"{name}_exact"], joined[name])
+            for name in totals.latest
+        },
     )
 
 
-def look_up(rows: Any, versions: Any, on: str, key: str, *, back: dt.timedelta | None = None, inner: bool = False) -> Any:
+def look_up(
+    rows: Any, versions: Any, on: str, key: str, *, back: dt.timedelta | None = None, inner: bool = False
+) -> Any:
     """`rows` (with as_of) and, beside each, the version of its key that was known at as_of (minus `back`); null if none."""
     names = [name for name in versions.columns if name not in (key, "since", "until")]
-    right = versions.select(**{"_key": versions[key], "_since": versions.since, "_until": versions.until}, **{n: versions[n] for n in names})
+    right = versions.select(
+        **{"_key": versions[key], "_since": versions.since, "_until": versions.until}, **{n: versions[n] for n in names}
+    )
     at = rows.as_of - ibis.interval(seconds=int(back.total_seconds())) if back else rows.as_of
     conditions = [rows[on] == right["_key"], right["_since"] < at, right["_until"] >= at]
     joined = rows.join(right, conditions, how="inner" if inner else "left")

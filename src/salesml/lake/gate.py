@@ -73,7 +73,11 @@ class View:
         spine = self.spine(ENTITIES[entity]).rename(_entity=entity)
         pairs = spine.join(
             believed,
-            [spine["_entity"] == believed[entity], believed.known_at < spine.as_of, believed.known_until >= spine.as_of],
+            [
+                spine["_entity"] == believed[entity],
+                believed.known_at < spine.as_of,
+                believed.known_until >= spine.as_of,
+            ],
         )
         return pairs.drop("_entity", "known_until")
 
@@ -92,7 +96,9 @@ class View:
         """
         wanted = [column.name for column in table(name).payload] if columns is None else list(columns)
         entity = table(name).entity
-        return self.with_state(self.spine(name), name, entity, wanted, since=since, changes=changes, first=first, inner=True)
+        return self.with_state(
+            self.spine(name), name, entity, wanted, since=since, changes=changes, first=first, inner=True
+        )
 
     def with_state(
         self,
@@ -113,7 +119,9 @@ class View:
             raise BadParameter(f"table {name} holds {spec.kind}, which have no state; use facts or with_totals")
         versions = self._state_versions(name, columns, since, changes, first)
         if prefix:
-            versions = versions.rename({f"{prefix}{n}": n for n in versions.columns if n not in (spec.entity, "since", "until")})
+            versions = versions.rename(
+                {f"{prefix}{n}": n for n in versions.columns if n not in (spec.entity, "since", "until")}
+            )
         elif not inner:
             versions = versions.drop("created_at") if "created_at" in rows.columns else versions
         if inner and on == spec.entity and on in versions.columns:
@@ -136,7 +144,9 @@ class View:
         """
         versions = self._keep(("totals", id(totals)), lambda: self._settled(self._total_versions(totals)), holds=totals)
         if suffix:
-            versions = versions.rename({f"{n}{suffix}": n for n in versions.columns if n not in ("key", "since", "until")})
+            versions = versions.rename(
+                {f"{n}{suffix}": n for n in versions.columns if n not in ("key", "since", "until")}
+            )
         if on is None:
             return self.with_totals(
                 rows.mutate(_all=ibis.literal(asof.ALL)), totals, "_all", back=back, suffix=suffix, crowded=crowded
@@ -170,12 +180,19 @@ class View:
         return asof.total_versions(states, totals, starts="since", ends="until", corrected=True)
 
     def _state_versions(
-        self, name: str, columns: Sequence[str], since: Sequence[str] = (), changes: Sequence[str] = (), first: Sequence[str] = ()
+        self,
+        name: str,
+        columns: Sequence[str],
+        since: Sequence[str] = (),
+        changes: Sequence[str] = (),
+        first: Sequence[str] = (),
     ) -> Any:
         asked = (name, tuple(columns), tuple(since), tuple(changes), tuple(first))
         return self._keep(
             ("versions", asked),
-            lambda: self._settled(asof.state_versions(self._believed(name), table(name), columns, since, changes, first)),
+            lambda: self._settled(
+                asof.state_versions(self._believed(name), table(name), columns, since, changes, first)
+            ),
         )
 
     def _believed(self, name: str) -> Any:
@@ -210,7 +227,11 @@ def _checked_spine(spine: Any) -> pa.Table:
     if not pa.types.is_timestamp(instants) or instants.tz is None:
         raise BadInput("spine as_of must be instants with a time zone", column="as_of", mend="Use UTC timestamps.")
     if spine["as_of"].null_count or spine[name].null_count:
-        raise BadInput("spine rows need both an entity and as_of", column="as_of" if spine["as_of"].null_count else name)
-    return pa.table(
-        {name: spine[name].cast(pa.string()), "as_of": spine["as_of"].cast(pa.timestamp("us", tz="UTC"))}
-    ).group_by([name, "as_of"]).aggregate([])
+        raise BadInput(
+            "spine rows need both an entity and as_of", column="as_of" if spine["as_of"].null_count else name
+        )
+    return (
+        pa.table({name: spine[name].cast(pa.string()), "as_of": spine["as_of"].cast(pa.timestamp("us", tz="UTC"))})
+        .group_by([name, "as_of"])
+        .aggregate([])
+    )

@@ -48,9 +48,15 @@ def changes(
     _refuse_double_keys(engine, spec)
     key = ", ".join(_q(name) for name in spec.key)
     # literals throughout: for bound parameters, as for a registered Arrow object, DuckDB would import pandas, a second's work
-    load = {"origin": _text(origin), "import_id": _text(import_id), "loaded_at": f"{_text(loaded_at.isoformat())}::TIMESTAMPTZ"}
+    load = {
+        "origin": _text(origin),
+        "import_id": _text(import_id),
+        "loaded_at": f"{_text(loaded_at.isoformat())}::TIMESTAMPTZ",
+    }
     if not stored:
-        engine.execute("CREATE TEMP TABLE verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged")
+        engine.execute(
+            "CREATE TEMP TABLE verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged"
+        )
     else:
         files = ", ".join(_text(file) for file in stored)
         engine.execute(
@@ -104,8 +110,13 @@ def _refuse_double_keys(engine: duckdb.DuckDBPyConnection, spec: Table) -> None:
     key = ", ".join(_q(name) for name in spec.key)
     twice = engine.execute(f"SELECT {key} FROM staged GROUP BY ALL HAVING count(*) > 1 LIMIT 1").fetchone()
     if twice:
-        raise BadInput(f"staged table {spec.name} has the key {twice} more than once", column=spec.entity, value=str(twice[0]))
-    missing = _one(engine, f"SELECT count(*) FROM staged WHERE {' OR '.join(f'{_q(n)} IS NULL' for n in (*spec.key, 'occurred_at'))}")
+        raise BadInput(
+            f"staged table {spec.name} has the key {twice} more than once", column=spec.entity, value=str(twice[0])
+        )
+    missing = _one(
+        engine,
+        f"SELECT count(*) FROM staged WHERE {' OR '.join(f'{_q(n)} IS NULL' for n in (*spec.key, 'occurred_at'))}",
+    )
     if missing:
         raise BadInput(f"staged table {spec.name} has {missing} rows without a key or occurred_at")
 
@@ -114,9 +125,9 @@ def _written(spec: Table, load: dict[str, str]) -> str:
     own = ", ".join(_q(column.name) for column in spec.own)
     return f"""SELECT {own}, occurred_at,
       CASE WHEN verdict = 'added' THEN coalesce(known_at, occurred_at)
-           WHEN known_at > stored_known_at THEN known_at ELSE {load['loaded_at']} END AS known_at,
+           WHEN known_at > stored_known_at THEN known_at ELSE {load["loaded_at"]} END AS known_at,
       verdict = 'added' AND coalesce(known_at_assumed, known_at IS NULL) AS known_at_assumed,
-      coalesce(retracted, false) AS retracted, {load['origin']} AS origin, {load['import_id']} AS import_id, source_file, source_row
+      coalesce(retracted, false) AS retracted, {load["origin"]} AS origin, {load["import_id"]} AS import_id, source_file, source_row
       FROM verdict WHERE verdict <> 'unchanged'"""
 
 
@@ -125,10 +136,10 @@ def _withdrawn(spec: Table, load: dict[str, str]) -> str:
     match = " AND ".join(f"s.{_q(name)} = l.{_q(name)}" for name in spec.key)
     empty = ", ".join(f"NULL::{SQL_TYPES[column.dtype]} AS {_q(column.name)}" for column in spec.payload)
     key = ", ".join(f"l.{_q(name)}" for name in spec.key)
-    return f"""SELECT {key}{', ' + empty if empty else ''}, l.occurred_at, {load['loaded_at']} AS known_at,
-      false AS known_at_assumed, true AS retracted, {load['origin']} AS origin, {load['import_id']} AS import_id,
+    return f"""SELECT {key}{", " + empty if empty else ""}, l.occurred_at, {load["loaded_at"]} AS known_at,
+      false AS known_at_assumed, true AS retracted, {load["origin"]} AS origin, {load["import_id"]} AS import_id,
       NULL::VARCHAR AS source_file, NULL::BIGINT AS source_row
-      FROM latest l WHERE NOT coalesce(l.retracted, false) AND l.origin = {load['origin']}
+      FROM latest l WHERE NOT coalesce(l.retracted, false) AND l.origin = {load["origin"]}
         AND l.{entity} IN (SELECT {entity} FROM staged)
         AND NOT EXISTS (SELECT 1 FROM staged s WHERE {match})"""
 

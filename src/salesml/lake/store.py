@@ -201,7 +201,9 @@ def files(path: Path, version: int) -> list[str]:
     try:
         return [uri.removeprefix("file://") for uri in DeltaTable(str(path), version=version).file_uris()]
     except TableNotFoundError as error:
-        raise SalesmlError(f"the lake is damaged: {path} is named by HEAD but is not there; restore the workspace from a backup") from error
+        raise SalesmlError(
+            f"the lake is damaged: {path} is named by HEAD but is not there; restore the workspace from a backup"
+        ) from error
 
 
 def _return_to(path: Path, version: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The deal model's frame: the horizon of the label, the label itself, and the time-ordered blocks."""
+"""The deal model's frame: the time deals take to settle, the label, and the time-ordered blocks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def settling_days(lives: pd.DataFrame, cutoff: dt.datetime) -> int:
     """
     closed = lives["closed_at"].notna()
     if closed.sum() < LEAST_OUTCOMES:
-        raise NotEnoughData(f"{int(closed.sum())} closed deals are known; at least {LEAST_OUTCOMES} are needed to learn from them")
+        raise NotEnoughData(
+            f"{int(closed.sum())} closed deals are known; at least {LEAST_OUTCOMES} are needed to learn from them"
+        )
     end = lives["closed_at"].fillna(pd.Timestamp(cutoff))
     days = np.maximum((end - lives["first_known_at"]).dt.total_seconds().to_numpy() / 86_400, 0.01)
     survival = ecdf(CensoredData(uncensored=days[closed], right=days[~closed])).sf
@@ -59,24 +61,29 @@ def settling_days(lives: pd.DataFrame, cutoff: dt.datetime) -> int:
     return 7 * max(1, min(math.ceil(longest / 7), math.floor(span / 6 / 7)))
 
 
-def label(rows: pd.DataFrame, lives: pd.DataFrame, horizon_days: int, cutoff: dt.datetime) -> pd.DataFrame:
-    """Rows whose outcome is known before the cutoff, with `won` (1 if entered as won in [as_of, as_of + horizon)) and `known_by`.
+def label(
+    rows: pd.DataFrame, lives: pd.DataFrame, horizon_days: int, cutoff: dt.datetime, *, within: bool = False
+) -> pd.DataFrame:
+    """Snapshots at least a horizon older than the cutoff whose outcome was known by then, with `won` and `known_by`.
 
-    A row is kept only if its whole horizon has passed before the cutoff, so that quick deals are not over-represented.
+    `won` is 1 if the deal was entered as won eventually; deals still undecided at the cutoff are left out. `within`: 1 if it
+    was entered as won in [as_of, as_of + horizon), undecided deals count as 0. Younger snapshots are left out in both
+    cases, since of those only quick deals would be known. `known_by` is when the label was known, never before the horizon.
     """
     horizon = pd.Timedelta(days=horizon_days)
     rows = rows[rows["as_of"] + horizon <= pd.Timestamp(cutoff)]
     ends = lives.set_index("opportunity_id")
     closed = rows["opportunity_id"].map(ends["closed_at"])
     won = rows["opportunity_id"].map(ends["status"]).eq("won")
-    return rows.assign(
-        won=(won & (closed >= rows["as_of"]) & (closed < rows["as_of"] + horizon)).astype("int64"),
-        known_by=rows["as_of"] + horizon,
-    )
+    after = rows["as_of"] + horizon
+    if within:
+        return rows.assign(won=(won & (closed < after)).astype("int64"), known_by=after, horizon=horizon)
+    labelled = rows.assign(won=won.astype("int64"), known_by=closed.where(closed > after, after), horizon=horizon)
+    return labelled[closed.notna()]
 
 
 def blocks(labelled: pd.DataFrame, shares: tuple[float, float] = (0.5, 0.2)) -> Blocks:
-    """Split by time into training, calibration and test; a horizon lies between each two, so that no label windows overlap.
+    """Split by time into training, calibration and test, a horizon between each two; labels are known before the next begins.
 
     `shares` of the snapshot period (less the two gaps) go to training and calibration, the rest to the test. Raises
     NotEnoughData, with the counts, where a block has fewer than 20 won or 20 other snapshots.
@@ -84,17 +91,20 @@ def blocks(labelled: pd.DataFrame, shares: tuple[float, float] = (0.5, 0.2)) -> 
     if labelled.empty:
         raise NotEnoughData("no snapshot has a known outcome; use a shorter horizon or more history")
     first, last = labelled["as_of"].min(), labelled["as_of"].max()
-    horizon = (labelled["known_by"] - labelled["as_of"]).iloc[0]
+    horizon = labelled["horizon"].iloc[0]
     room = last - first - 2 * horizon
     if room <= pd.Timedelta(0):
-        raise NotEnoughData(f"the snapshots span {(last - first).days} days, less than two horizons of {horizon.days}; use a shorter horizon")
+        raise NotEnoughData(
+            f"the snapshots span {(last - first).days} days, less than two horizons of {horizon.days}; use a shorter horizon"
+        )
     train_ends = first + room * shares[0]
     calibration_ends = train_ends + horizon + room * shares[1]
-    as_of = labelled["as_of"]
+    as_of, known_by = labelled["as_of"], labelled["known_by"]
+    calibrated_from, tested_from = train_ends + horizon, calibration_ends + horizon
     parts = {
-        "training": labelled[as_of <= train_ends],
-        "calibration": labelled[(as_of >= train_ends + horizon) & (as_of <= calibration_ends)],
-        "test": labelled[as_of >= calibration_ends + horizon],
+        "training": labelled[(as_of <= train_ends) & (known_by <= calibrated_from)],
+        "calibration": labelled[as_of.between(calibrated_from, calibration_ends) & (known_by <= tested_from)],
+        "test": labelled[as_of >= tested_from],
     }
     for name, part in parts.items():
         won = int(part["won"].sum())

@@ -1,73 +1,177 @@
-"""What the weekly report says of the open deals: which need attention and why, and what the probabilities are worth."""
+"""The manager's weekly brief: where the quarter lands, how sure that is, which deals need attention."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from salesml.lake import View
+from salesml.analytics import pipeline, revenue
+from salesml.errors import NotEnoughData
+from salesml.lake import Lake, View, visible
+from salesml.workflows.overview import champions, version_tags
+from salesml.workspace import Workspace
 
-if TYPE_CHECKING:
-    from salesml.registry.versions import Version
-
-SOON_DAYS = 14
-COLUMNS = ["deal", "owner", "stage", "amount", "probability", "expected", "close_date", "why"]
+MODEL = "deal_outcome"
+DEAL_COLUMNS = ["deal", "owner", "stage", "amount", "probability", "at_stake", "close_date", "why"]
 
 
-def attention(scored: pd.DataFrame, view: View, soon_days: int = SOON_DAYS) -> pd.DataFrame:
-    """Open deals whose close date has passed, is near, or is missing; the most expected money first.
+@dataclass(frozen=True)
+class Brief:
+    """What is told as of an instant.
 
-    scored: as `workflows.deals.score_deals` returns it. Columns: deal, owner, stage, amount, probability, expected
-    (amount × probability, workspace currency; missing where the amount is unknown), close_date, why.
+    deals: `analytics.pipeline.attention`, probability missing where not scored; history: month, amount (the company's
+    complete months); forecast: rows of that table, all levels; landing: None without a forecast of the
+    quarter; tags: of the champion (empty without one); lacking: why something is missing, one sentence each.
     """
-    assert view.as_of is not None, "attention is asked as of an instant"
-    today = view.tables.workspace.local_date(view.as_of)
-    why = [_reason(day, today, soon_days) for day in scored["close_date"]]
-    names = view.frame(view.state("user", ["name"])).set_index("user_id")["name"]
-    amount = scored["amount"].astype("float64")
-    frame = scored.assign(
-        deal=scored["name"].fillna(scored["opportunity_id"]),
-        owner=scored["owner_id"].map(names).fillna(scored["owner_id"]),
-        amount=amount,
-        expected=amount * scored["probability"],
-        why=pd.Series(why, index=scored.index, dtype="object"),
+
+    view: View
+    deals: pd.DataFrame
+    history: pd.DataFrame
+    forecast: pd.DataFrame
+    landing: pipeline.Landing | None
+    tags: dict[str, str]
+    lacking: tuple[str, ...]
+
+    @property
+    def currency(self) -> str:
+        """The workspace's currency."""
+        return self.view.tables.workspace.settings.currency
+
+    @property
+    def company(self) -> pd.DataFrame:
+        """The company's forecast: period_start, amount, lo80, hi80, lo95, hi95, one row a month."""
+        return self.forecast[self.forecast["entity_type"] == "company"]
+
+
+def brief(workspace: Workspace, as_of: dt.datetime) -> Brief:
+    """The pipeline, the champion's scores and the revenue forecast as of an instant; computes and keeps what is missing.
+
+    What there is too little data for is left out and named in `lacking`.
+    """
+    lacking: list[str] = []
+    champion = dict(champions(workspace)).get(MODEL)
+    scores = pd.DataFrame({"opportunity_id": pd.Series(dtype="object"), "probability": pd.Series(dtype="float64")})
+    if champion is None:
+        lacking.append("No deal model is registered yet (salesml train deals), so no deal has a probability.")
+    else:
+        scores = _scores(workspace, as_of, champion)
+    history, forecast = pd.DataFrame({"month": [], "amount": []}), pd.DataFrame({"entity_type": []})
+    try:
+        forecast = _forecast(workspace, as_of)
+    except NotEnoughData as lack:
+        lacking.append(f"Revenue is not forecast: {lack}.")
+    view = visible(Lake(workspace).open(), as_of)
+    if len(forecast):
+        history = revenue.monthly(view).groupby("month")["amount"].agg(pipeline.total).reset_index()
+    deals = pipeline.open_deals(view).merge(scores, "left", "opportunity_id").assign(probability_before=float("nan"))
+    tags = version_tags(workspace, MODEL, str(champion)) if champion is not None else {}
+    today = workspace.local_date(as_of)
+    needy = pipeline.attention(deals, today)
+    return Brief(view, needy, history, forecast, _landing(workspace, today, history, forecast), tags, tuple(lacking))
+
+
+def headline(found: Brief) -> str:
+    """The answer: where the quarter lands, with its 80 % interval, and what of it is booked."""
+    landing = found.landing
+    if landing is None:
+        return " ".join(found.lacking) or "The forecast does not reach into this quarter."
+    last = landing.end - dt.timedelta(days=1)
+    part = "" if landing.complete else f" (only until {last:%B}: the forecast ends there)"
+    return (
+        f"Revenue from {landing.start:%B} to {last:%B %Y}{part} lands at {landing.amount:,.0f} {found.currency}, with a "
+        f"chance of about 80 % between {landing.lo80:,.0f} and {landing.hi80:,.0f}; {landing.booked:,.0f} of it is booked "
+        "in months that are over."
     )
-    urgent = frame.loc[frame["why"].notna(), COLUMNS]
-    return urgent.sort_values(["expected", "probability"], ascending=False, kind="stable", ignore_index=True)
 
 
-def worth(champion: Version) -> str:
+def worth(found: Brief) -> str:
     """What the probabilities rest on: a model that passed the gate, or, for want of a signal, only a baseline."""
-    horizon = f"within {champion.tags['horizon_days']} days"
-    if champion.baseline:
+    if not found.tags:
+        return "The deals have no probabilities."
+    days = int(found.tags.get("within_days", "0"))
+    within = f" within {days} days" if days else ""
+    if found.tags.get("baseline") == "true":
         return (
             "There is no usable signal about who wins in what is known so far: the probabilities are no more than how "
-            f"often deals like these were won {horizon} before."
+            f"often deals like these were won{within} before."
         )
-    return (
-        f"The probabilities of a win {horizon} come from version {champion.number} of the deal model, which beat its "
-        "baseline on later deals and is calibrated."
-    )
+    return f"The probabilities of a win{within} come from a model that beat its baseline on later deals and is calibrated."
 
 
-def open_deals(scored: pd.DataFrame, urgent: pd.DataFrame, currency: str) -> str:
+def open_deals(found: Brief) -> str:
     """One sentence: how many deals are open, what they are expected to bring, how many need attention."""
-    if scored.empty:
+    if found.deals.empty:
         return "No deal is open."
-    amount = scored["amount"].astype("float64")
-    unknown = int(amount.isna().sum())
+    unknown = int(found.deals["amount"].isna().sum())
     without = f" ({unknown:,} of them without an amount)" if unknown else ""
-    expected = (amount * scored["probability"]).sum()
-    value = f", worth {expected:,.0f} {currency} by probability" if unknown < len(scored) else ""
-    return f"{len(scored):,} deals are open{without}{value}; {len(urgent):,} need attention."
+    expected = found.deals["at_stake"]
+    value = f", worth {expected.sum():,.0f} {found.currency} by probability" if expected.notna().any() else ""
+    return f"{len(found.deals):,} deals are open{without}{value}; {int(found.deals['needs'].sum()):,} need attention."
 
 
-def _reason(day: object, today: dt.date, soon_days: int) -> str | None:
-    if pd.isna(day):  # type: ignore[call-overload]
-        return "has no close date"
-    days = (pd.Timestamp(day).date() - today).days  # type: ignore[arg-type]
-    if days < 0:
-        return f"should have closed {-days} days ago"
-    return f"is due in {days} days" if days <= soon_days else None
+def needy_deals(found: Brief) -> pd.DataFrame:
+    """The deals that need attention and why, most at stake first.
+
+    Columns: deal, owner, stage, amount and at_stake (amount × probability; currency), probability, close_date, why.
+    """
+    rows = found.deals[found.deals["needs"]]
+    why = [_why(row) for row in rows.itertuples()]
+    return rows.assign(deal=rows["name"], why=pd.Series(why, index=rows.index, dtype="object"))[DEAL_COLUMNS]
+
+
+def _why(deal: Any) -> str:
+    told = [
+        (deal.overdue, lambda: f"should have closed {deal.overdue_days:.0f} days ago"),
+        (deal.quiet, lambda: "no activity lately"),
+        (deal.stalled, lambda: f"in {deal.stage} for {deal.stage_days:.0f} days, usual {deal.usual_stage_days:.0f}"),
+        (deal.pushed, lambda: f"close date moved {deal.close_date_changes:.0f} times"),
+    ]
+    return "; ".join(words() for holds, words in told if holds)
+
+
+def _scores(workspace: Workspace, as_of: dt.datetime, champion: int) -> pd.DataFrame:
+    """opportunity_id and probability by the champion, scored now where they were not yet."""
+    found = _kept(workspace, "prediction", as_of, MODEL, champion)
+    if found.empty:
+        from salesml.workflows.deals import score_deals
+
+        score_deals(workspace, as_of)
+        found = _kept(workspace, "prediction", as_of, MODEL, champion)
+    won = found[(found["entity_type"] == "opportunity") & (found["target"] == "won")]
+    return won[["entity_id", "point"]].rename(columns={"entity_id": "opportunity_id", "point": "probability"})
+
+
+def _forecast(workspace: Workspace, as_of: dt.datetime) -> pd.DataFrame:
+    """The newest forecast made for as_of, made now where there is none."""
+    found = _kept(workspace, "forecast", as_of)
+    if found.empty:
+        from salesml.workflows.forecast import forecast_revenue
+
+        forecast_revenue(workspace, as_of)
+        found = _kept(workspace, "forecast", as_of)
+    newest = found[found["run_id"] == found.sort_values("known_at")["run_id"].iloc[-1]]
+    days = {name: pd.to_datetime(newest[name]).dt.date for name in ("period_start", "period_end")}
+    return newest.assign(**days).sort_values(["entity_type", "entity_id", "period_start"], ignore_index=True)
+
+
+def _kept(
+    workspace: Workspace, name: str, as_of: dt.datetime, model: str | None = None, version: int | None = None
+) -> pd.DataFrame:
+    """Outputs computed for exactly as_of, by a model version where one is named."""
+    view = visible(Lake(workspace).open(), dt.datetime.now(dt.UTC))
+    rows = view.facts(name).filter(lambda facts: facts.as_of == as_of)
+    if model is not None:
+        rows = rows.filter(rows.model == model, rows.model_version == str(version))
+    return view.frame(rows)
+
+
+def _landing(
+    workspace: Workspace, today: dt.date, history: pd.DataFrame, forecast: pd.DataFrame
+) -> pipeline.Landing | None:
+    if forecast.empty:
+        return None
+    company = forecast[forecast["entity_type"] == "company"]
+    return pipeline.landing(history, company, pipeline.quarter(today, workspace.settings.fiscal_year_start))

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import logit
 
-from salesml.errors import BadParameter, NotEnoughData
+from salesml.errors import BadParameter, GateRefused, NotEnoughData
 from salesml.evaluation.calibration import Calibration, calibration, reliability
 from salesml.evaluation.metrics import Measured, log_loss, log_loss_difference, measure
 from salesml.features.deals import DEALS
@@ -46,7 +46,7 @@ class TrainingTable:
     y: pd.Series
     as_of: pd.Series
     groups: pd.Series
-    horizon_days: int
+    settling_days: int
     labelled: pd.DataFrame = field(repr=False)
     head: Any = field(repr=False)
 
@@ -56,7 +56,7 @@ class DealTraining:
     """What a training found out. Figures are on the test block: later snapshots than anything learnt from."""
 
     as_of: dt.datetime
-    horizon_days: int
+    settling_days: int
     blocks: pd.DataFrame
     comparison: pd.DataFrame
     difference: Measured
@@ -83,11 +83,12 @@ def latest_as_of(workspace: Workspace, tables: Tables | None = None) -> dt.datet
 
 
 def training_table(
-    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, horizon_days: int | None = None
+    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, within_days: int | None = None
 ) -> TrainingTable:
-    """Weekly snapshots of open deals and whether they were entered as won within the horizon, all known before as_of.
+    """Weekly snapshots of open deals and whether they were won eventually (or within so many days), all known before as_of.
 
-    Grain: one row per deal and week while open. The horizon defaults to the time in which 90 % of deals settle.
+    Grain: one row per deal and week while open, for snapshots older than the time in which 90 % of deals settle (than
+    `within_days` where given).
     """
     tables = Lake(workspace).open()
     cutoff = workspace.instant(as_of) if as_of is not None else latest_as_of(workspace, tables)
@@ -95,24 +96,34 @@ def training_table(
     lives = view.frame(deal_lives(view))
     if lives.empty:
         raise NotEnoughData(f"no deal is known as of {cutoff:%Y-%m-%d}; import deals, or choose a later day")
-    horizon = horizon_days or settling_days(lives, cutoff)
-    if horizon < 1:
-        raise BadParameter(f"horizon_days {horizon_days!r} is not a positive number of days")
-    spine = weekly_spine(view, workspace, lives["first_known_at"].min().to_pydatetime(), cutoff - dt.timedelta(days=horizon))
+    if within_days is not None and within_days < 1:
+        raise BadParameter(f"within_days {within_days!r} is not a positive number of days")
+    horizon = within_days or settling_days(lives, cutoff)
+    spine = weekly_spine(
+        view, workspace, lives["first_known_at"].min().to_pydatetime(), cutoff - dt.timedelta(days=horizon)
+    )
     if not spine.num_rows:
-        raise NotEnoughData(f"no snapshot is {horizon} days older than {cutoff:%Y-%m-%d}; use a shorter horizon or more history")
+        raise NotEnoughData(
+            f"no snapshot is {horizon} days older than {cutoff:%Y-%m-%d}; use a shorter horizon or more history"
+        )
     rows = DEALS.frame(visible(tables, spine))
-    labelled = label(rows[rows["status"] == "open"], lives, horizon, cutoff)
+    labelled = label(rows[rows["status"] == "open"], lives, horizon, cutoff, within=within_days is not None)
     labelled = labelled.sort_values(["as_of", "opportunity_id"], ignore_index=True)
     return TrainingTable(
-        labelled[DEALS.names], labelled["won"], labelled["as_of"], labelled["opportunity_id"], horizon, labelled, tables.head
+        labelled[DEALS.names],
+        labelled["won"],
+        labelled["as_of"],
+        labelled["opportunity_id"],
+        horizon,
+        labelled,
+        tables.head,
     )
 
 
 def train_deals(
     workspace: Workspace,
     as_of: str | dt.date | dt.datetime | None = None,
-    horizon_days: int | None = None,
+    within_days: int | None = None,
     seed: int = 0,
 ) -> DealTraining:
     """Train on early deals, calibrate on younger ones, compare on later snapshots, register, and promote what the gate lets pass.
@@ -123,10 +134,16 @@ def train_deals(
     from salesml.registry import catalog, tracking
     from salesml.registry.columns import columns_of
 
-    table = training_table(workspace, as_of, horizon_days)
+    table = training_table(workspace, as_of, within_days)
     split = blocks(table.labelled)
     cutoff = workspace.instant(as_of) if as_of is not None else latest_as_of(workspace)
-    params = {"as_of": cutoff.isoformat(), "horizon_days": table.horizon_days, "seed": seed, "features": len(DEALS.names)}
+    params = {
+        "as_of": cutoff.isoformat(),
+        "within_days": within_days,
+        "settling_days": table.settling_days,
+        "seed": seed,
+        "features": len(DEALS.names),
+    }
     with tracking.run(workspace, "deals", params=params, head=table.head) as run:
         scorers = _fit(split, seed)
         baseline = _better_baseline(scorers, split)
@@ -136,17 +153,36 @@ def train_deals(
         run.log_dict(found["reliability"].to_dict("list"), "reliability.json")
         _log_figures(run, found["reliability"])
         columns = columns_of(table.X, DEALS.categorical)
-        common = {"columns": columns, "run": run, "tags": {"horizon_days": table.horizon_days, "as_of": cutoff.isoformat()}}
-        known = _register(catalog, workspace, scorers[baseline], baseline=True, metrics={"log_loss": found["losses"][baseline]}, **common)
+        common = {
+            "columns": columns,
+            "run": run,
+            "tags": {"within_days": within_days or 0, "as_of": cutoff.isoformat()},
+        }
+        known = _register(
+            catalog,
+            workspace,
+            scorers[baseline],
+            baseline=True,
+            metrics={"log_loss": found["losses"][baseline]},
+            **common,
+        )
         evidence = _evidence(found, split, baseline, table, workspace)
         version = _register(
-            catalog, workspace, scorers["CatBoost"], metrics={"log_loss": found["losses"]["CatBoost"]}, evidence=evidence, **common
+            catalog,
+            workspace,
+            scorers["CatBoost"],
+            metrics={"log_loss": found["losses"]["CatBoost"]},
+            evidence=evidence,
+            **common,
         )
         verdict, champion, promoted = _promote(catalog, workspace, version, known)
+    in_use = (
+        "the deal model's" if promoted else f"those of version {champion.number} ({champion.kind.replace('_', ' ')})"
+    )
     return DealTraining(
-        cutoff, table.horizon_days, split.summary(), found["comparison"], found["difference"], found["calibration"],
+        cutoff, table.settling_days, split.summary(), found["comparison"], found["difference"], found["calibration"],
         found["reliability"], _importance(scorers["CatBoost"], split.test), baseline, verdict, promoted, version, champion,
-        _sentence(found, baseline, table.horizon_days, promoted), run.id, table.head.id,
+        _sentence(found, baseline, within_days, in_use, promoted), run.id, table.head.id,
     )  # fmt: skip
 
 
@@ -168,7 +204,9 @@ def score_deals(
     if rows.empty:
         return rows.assign(probability=[], lo=[], hi=[], factors=[])
     scored = scorer.predictions(rows[DEALS.names], interval=True, factors=SHOWN_FACTORS)
-    rows = rows[["opportunity_id", "as_of", "name", "stage", "owner_id", "account_id", "amount", "close_date"]].join(scored)
+    rows = rows[["opportunity_id", "as_of", "name", "stage", "owner_id", "account_id", "amount", "close_date"]].join(
+        scored
+    )
     _keep(workspace, rows, scorer, tables.head.id)
     return rows.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
 
@@ -195,7 +233,9 @@ def _fit(split: Blocks, seed: int) -> dict[str, Scorer]:
 
 def _better_baseline(scorers: dict[str, Scorer], split: Blocks) -> str:
     y = split.calibration["won"].to_numpy()
-    losses = {name: log_loss(y, scorers[name].predict(split.calibration[DEALS.names])) for name in ("base rate", "stage rate")}
+    losses = {
+        name: log_loss(y, scorers[name].predict(split.calibration[DEALS.names])) for name in ("base rate", "stage rate")
+    }
     return min(losses, key=lambda name: losses[name])
 
 
@@ -238,7 +278,10 @@ def _register(catalog: Any, workspace: Workspace, scorer: Scorer, **facts: Any) 
 def _evidence(found: dict[str, Any], split: Blocks, baseline: str, table: TrainingTable, workspace: Workspace) -> Any:
     from salesml.registry.gate import Evidence
 
-    days = [workspace.local_date(moment.to_pydatetime()).isoformat() for moment in (split.test["as_of"].min(), split.test["as_of"].max())]
+    days = [
+        workspace.local_date(moment.to_pydatetime()).isoformat()
+        for moment in (split.test["as_of"].min(), split.test["as_of"].max())
+    ]
     return Evidence(
         baseline=baseline, n=len(split.test), positives=int(split.test["won"].sum()),
         log_loss=found["losses"]["CatBoost"], baseline_log_loss=found["losses"][baseline],
@@ -250,14 +293,16 @@ def _evidence(found: dict[str, Any], split: Blocks, baseline: str, table: Traini
 
 
 def _promote(catalog: Any, workspace: Workspace, version: Version, baseline: Version) -> tuple[str, Version, bool]:
-    from salesml.errors import GateRefused
     from salesml.state.users import current_user
 
     try:
         champion = catalog.promote(workspace, MODEL, version.number, by=current_user(workspace).name)
         return "passed the gate", champion, True
     except GateRefused as refusal:
-        return str(refusal), catalog.champion(workspace, MODEL) or baseline, False
+        champion = catalog.champion(workspace, MODEL)
+        if champion is None or champion.baseline:  # a baseline of older data gives way to one of newer
+            champion = catalog.promote(workspace, MODEL, baseline.number, by=current_user(workspace).name)
+        return str(refusal), champion, False
 
 
 def _importance(scorer: Scorer, test: pd.DataFrame) -> pd.DataFrame:
@@ -266,14 +311,17 @@ def _importance(scorer: Scorer, test: pd.DataFrame) -> pd.DataFrame:
     return effects.sort_values(ascending=False).rename_axis("feature").reset_index(name="mean_effect")
 
 
-def _sentence(found: dict[str, Any], baseline: str, horizon: int, promoted: bool) -> str:
+def _sentence(found: dict[str, Any], baseline: str, within: int | None, in_use: str, promoted: bool) -> str:
     auc, d = found["auc"], found["difference"]
-    size = f"on {found['deals']:,} later deals, of whose snapshots {found['base']:.0%} were won within {horizon} days"
+    won = f"won within {within} days" if within else "won in the end"
+    size = f"on {found['deals']:,} later deals, of whose weekly snapshots {found['base']:.0%} were {won}"
     figures = f"AUC {auc['value']:.2f} ({auc['lo']:.2f} to {auc['hi']:.2f}), log loss {d.value:+.3f} against the {baseline} ({d.lo:+.3f} to {d.hi:+.3f})"
     if d.hi >= 0:
-        return f"There is no usable signal about who wins in this data: {figures}, {size}; scores are the {baseline}."
+        return f"There is no usable signal about who wins in this data: {figures}, {size}. Scores are {in_use}."
     if not promoted:
-        return f"There is signal about who wins, but the gate refused the model: {figures}, {size}."
+        return (
+            f"There is signal about who wins, but the gate refused the model: {figures}, {size}. Scores are {in_use}."
+        )
     return f"The deal model tells winners apart better than the {baseline}: {figures}, {size}."
 
 
@@ -285,7 +333,7 @@ def _keep(workspace: Workspace, rows: pd.DataFrame, scorer: Registered, head_id:
         {
             "prediction_id": f"{MODEL}:{version}:" + stamp + ":" + rows["opportunity_id"],
             "entity_type": "opportunity", "entity_id": rows["opportunity_id"], "target": "won",
-            "horizon_days": int(json.loads(scorer.version.tags.get("horizon_days", "0"))) or None,
+            "horizon_days": int(json.loads(scorer.version.tags.get("within_days", "0"))) or None,
             "point": rows["probability"], "lo": rows["lo"], "hi": rows["hi"],
             "factors": [json.dumps(factors, default=str, ensure_ascii=False) for factors in rows["factors"]],
             "as_of": rows["as_of"], "model": MODEL, "model_version": version, "run_id": scorer.version.run_id,
@@ -293,7 +341,9 @@ def _keep(workspace: Workspace, rows: pd.DataFrame, scorer: Registered, head_id:
         }
     )  # fmt: skip
     staged = {"prediction": pa.Table.from_pandas(frame, preserve_index=False)}
-    Lake(workspace).ingest(staged, origin="score deals", kind="predictions", note={"as_of": rows["as_of"].iloc[0].isoformat()})
+    Lake(workspace).ingest(
+        staged, origin="score deals", kind="predictions", note={"as_of": rows["as_of"].iloc[0].isoformat()}
+    )
 
 
 def log_odds(probability: pd.Series | np.ndarray) -> np.ndarray:

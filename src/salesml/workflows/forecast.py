@@ -1,0 +1,198 @@
+"""Revenue: monthly history from the lake, a judged forecast of company and regions, kept as predictions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from salesml.analytics.revenue import basis, monthly
+from salesml.lake import Head, Lake, visible
+from salesml.workflows.deals import latest_as_of
+from salesml.workspace import Workspace
+
+if TYPE_CHECKING:
+    from salesml.models.revenue import RevenueForecast
+
+MODEL = "revenue"
+COMPANY, REGION = "company", "region/"
+AMOUNTS = {"yhat": "amount", "lo80": "lo80", "hi80": "hi80", "lo95": "lo95", "hi95": "hi95"}
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class ForecastRun:
+    """A forecast as published.
+
+    `forecast`: one row per entity and month: entity_type, entity_id, period_start, period_end, amount, lo80, hi80, lo95,
+    hi95 (exact decimals in `currency`), model. `history`: region, month, amount. `backtest`: as RevenueForecast says.
+    """
+
+    as_of: dt.datetime
+    currency: str
+    revenue_is: str
+    history: pd.DataFrame
+    forecast: pd.DataFrame
+    backtest: pd.DataFrame
+    chosen: str
+    notes: tuple[str, ...]
+    sentence: str
+    run_id: str
+    head_id: int
+
+    def table(self) -> str:
+        """The company's months as plain text."""
+        company = self.forecast[self.forecast["entity_type"] == "company"]
+        lines = [f"{'month':8} {self.currency:>15} {'80 % interval':>31}"]
+        lines += [
+            f"{row['period_start']:%Y-%m}  {row['amount']:>15,.0f} {row['lo80']:>14,.0f} to {row['hi80']:>13,.0f}"
+            for row in company.to_dict("records")
+        ]
+        return "\n".join(lines)
+
+
+def forecast_revenue(
+    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, months: int = 6, prophet: bool = True
+) -> ForecastRun:
+    """Forecast monthly revenue of the company and its regions from what was known as of an instant.
+
+    Compared on rolling origins: average, seasonal naive, the ensemble, Prophet, their blend. Writes table `forecast` and an
+    MLflow run; the same forecast again changes nothing. Raises NotEnoughData below three complete months of revenue.
+    """
+    from salesml.models import revenue
+    from salesml.registry import tracking
+
+    tables = Lake(workspace).open()
+    cutoff = workspace.instant(as_of) if as_of is not None else latest_as_of(workspace, tables)
+    view = visible(tables, cutoff)
+    by = basis(view)
+    history = monthly(view, by)
+    series, notes = _series(history, workspace.local_date(cutoff))
+    levels = {name: COMPANY for name in series["unique_id"].unique() if name != COMPANY}
+    params = {"as_of": cutoff.isoformat(), "months": months, "revenue_is": by, "prophet": prophet}
+    with tracking.run(workspace, MODEL, params=params, head=tables.head) as run:
+        result = revenue.forecast_revenue(series, months, "MS", levels, prophet=prophet)
+        run.log_metrics(_metrics(result))
+        run.log_dict({"chosen": result.chosen, "notes": [*notes, *result.notes]}, "forecast.json")
+        run.log_dict(result.backtest.to_dict("list"), "backtest.json")
+        forecast = _published(result)
+        _keep(workspace, forecast, result, cutoff, run.id, tables.head)
+    sentence = _sentence(result, forecast, workspace.settings.currency)
+    return ForecastRun(
+        cutoff, workspace.settings.currency, by, history, forecast, result.backtest, result.chosen,
+        (*notes, *result.notes), sentence, run.id, tables.head.id,
+    )  # fmt: skip
+
+
+def _series(history: pd.DataFrame, today: dt.date) -> tuple[pd.DataFrame, list[str]]:
+    """Long frame unique_id, ds, y up to the last complete month; months of a region below zero count as zero, and are told."""
+    notes = []
+    negative = history["amount"] < 0
+    if negative.any():
+        notes.append(f"{int(negative.sum())} months of a region are below zero (credit notes) and count as 0")
+    amounts = history["amount"].where(~negative, Decimal(0)).astype("float64")
+    regions = pd.DataFrame({"unique_id": REGION + history["region"], "ds": history["month"], "y": amounts})
+    last = pd.Timestamp(today).replace(day=1) - pd.DateOffset(months=1)
+    if not (regions["ds"] == last).any():
+        regions.loc[len(regions)] = [regions["unique_id"].iloc[0], last, 0.0]
+        notes.append(f"no revenue in {last:%Y-%m}, the last complete month: it counts as 0")
+    if regions["unique_id"].nunique() == 1:
+        return regions.assign(unique_id=COMPANY), notes
+    return regions, notes
+
+
+def _published(result: RevenueForecast) -> pd.DataFrame:
+    """The forecast in whole cents, regions summing to the company exactly."""
+    from salesml.models.revenue_levels import round_to_cents
+
+    frame = result.frame.sort_values(["ds", "unique_id"], ignore_index=True)
+    exact = {name: frame[name].map(lambda value: Decimal(repr(value)).quantize(CENT)) for name in AMOUNTS}
+    for _, rows in frame[frame["unique_id"] != COMPANY].groupby("ds"):
+        whole = frame.index[(frame["ds"] == rows["ds"].iloc[0]) & (frame["unique_id"] == COMPANY)]
+        exact["yhat"].loc[rows.index] = round_to_cents(rows["yhat"].tolist(), exact["yhat"].loc[whole[0]])
+    company = frame["unique_id"] == COMPANY
+    return pd.DataFrame(
+        {
+            "entity_type": np.where(company, "company", "region"),
+            "entity_id": frame["unique_id"].str.removeprefix(REGION),
+            "period_start": frame["ds"].dt.date,
+            "period_end": (frame["ds"] + pd.DateOffset(months=1)).dt.date,
+            **{kept: exact[name] for name, kept in AMOUNTS.items()},
+            "model": frame["model"],
+        }
+    )
+
+
+def _overall(backtest: pd.DataFrame, model: str, level: str = COMPANY) -> dict[str, Any] | None:
+    """The backtest row of a model at a level over all steps; None where nothing could be tested."""
+    if backtest.empty:
+        return None
+    rows = backtest[(backtest["model"] == model) & (backtest["level"] == level) & (backtest["step"] == 0)]
+    return rows.iloc[0].to_dict() if len(rows) else None
+
+
+def _metrics(result: RevenueForecast) -> dict[str, float]:
+    table = result.backtest
+    overall = table[table["step"] == 0] if len(table) else table
+    return {
+        f"{row['model']}.{row['level']}.{name}": float(row[name])
+        for row in overall.to_dict("records")
+        for name in ("wape", "bias", "cover80", "cover95")
+        if np.isfinite(row[name])
+    }
+
+
+def _sentence(result: RevenueForecast, forecast: pd.DataFrame, currency: str) -> str:
+    company = forecast[forecast["entity_type"] == "company"]
+    first = company.iloc[0]
+    total = sum(company["amount"], Decimal(0))
+    month = f"{first['period_start']:%B %Y}: {first['amount']:,.0f} {currency} (80 % interval {first['lo80']:,.0f} to {first['hi80']:,.0f})"
+    answer = f"Revenue forecast for {month}; {total:,.0f} {currency} over {len(company)} months, by {result.chosen.replace('_', ' ')}."
+    champion, naive = _overall(result.backtest, "champion"), _overall(result.backtest, "seasonal_naive")
+    if champion is None or naive is None:
+        return f"{answer} The history is too short to measure its error."
+    return (
+        f"{answer} On {int(champion['n'])} past forecast months its error (WAPE) was {champion['wape']:.1%}, that of seasonal naive "
+        f"{naive['wape']:.1%}; {champion['cover80']:.0%} of the outcomes lay in the 80 % interval."
+    )
+
+
+def _keep(
+    workspace: Workspace, forecast: pd.DataFrame, result: RevenueForecast, cutoff: dt.datetime, run_id: str, head: Head
+) -> None:
+    from salesml.state.users import current_user
+
+    accuracy = {level: _overall(result.backtest, "champion", level) for level in ("company", "region")}
+    stamp = f"{MODEL}:{cutoff:%Y%m%dT%H%M%SZ}"
+    frame = forecast.assign(
+        forecast_id=stamp
+        + ":"
+        + forecast["entity_type"]
+        + ":"
+        + forecast["entity_id"]
+        + ":"
+        + forecast["period_start"].astype(str),
+        currency=workspace.settings.currency,
+        accuracy=forecast["entity_type"].map(lambda level: json.dumps(_plain(accuracy[level]))),
+        author=current_user(workspace).name,
+        as_of=pd.Timestamp(cutoff),
+        model_version=forecast["model"],
+        model=MODEL,
+        run_id=run_id,
+        head_id=head.id,
+        occurred_at=pd.Timestamp(dt.datetime.now(dt.UTC)),
+    )
+    staged = {"forecast": pa.Table.from_pandas(frame, preserve_index=False)}
+    Lake(workspace).ingest(staged, origin="forecast revenue", kind="predictions", note={"as_of": cutoff.isoformat()})
+
+
+def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in row.items()}

@@ -1,0 +1,139 @@
+"""Deals: labels, blocks, training behind the gate, scores that add up, a stranger's estimator."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+
+import salesml
+from salesml.errors import BadParameter, NotEnoughData
+from salesml.features.deals import DEALS
+from salesml.lake import Lake, visible
+from salesml.models.deals import blocks, label, settling_days
+from salesml.workflows.deals import MODEL, score_deals, train_deals, training_table
+from salesml.workspace import Workspace
+
+
+def at(day: int) -> pd.Timestamp:
+    return pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(days=day)
+
+
+def test_label_keeps_only_what_was_known_and_old_enough() -> None:
+    lives = pd.DataFrame(
+        {
+            "opportunity_id": ["quick", "slow", "lost", "open"],
+            "first_known_at": [at(0)] * 4,
+            "status": ["won", "won", "lost", "open"],
+            "closed_at": [at(5), at(40), at(20), pd.NaT],
+        }
+    )
+    rows = pd.DataFrame({"opportunity_id": lives["opportunity_id"].repeat(2), "as_of": [at(1), at(35)] * 4})
+    eventually = label(rows, lives, 10, at(44).to_pydatetime())
+    assert set(zip(eventually["opportunity_id"], eventually["won"], strict=True)) == {("quick", 1), ("slow", 1), ("lost", 0)}
+    assert (eventually["as_of"] == at(1)).all(), "the snapshots of day 35 are younger than the horizon"
+    assert eventually.set_index("opportunity_id").loc["slow", "known_by"] == at(40)
+    within = label(rows, lives, 10, at(44).to_pydatetime(), within=True).set_index("opportunity_id")
+    assert within["won"].to_dict() == {"quick": 1, "slow": 0, "lost": 0, "open": 0}
+
+
+def test_blocks_are_in_time_order_and_labels_known_before_the_next(small_workspace: Workspace) -> None:
+    table = training_table(small_workspace)
+    split = blocks(table.labelled)
+    assert split.train["as_of"].max() < split.calibration["as_of"].min()
+    assert split.calibration["as_of"].max() < split.test["as_of"].min()
+    assert split.train["known_by"].max() <= split.calibration["as_of"].min()
+    assert split.calibration["known_by"].max() <= split.tested_from
+    assert not set(split.train["opportunity_id"]) & set(split.test["opportunity_id"])
+    cutoff = pd.Timestamp(salesml.workflows.deals.latest_as_of(small_workspace))
+    assert table.labelled["known_by"].max() <= cutoff
+
+
+def test_settling_days_respect_censoring() -> None:
+    closed = pd.DataFrame({"first_known_at": [at(0)] * 40, "closed_at": [at(10)] * 30 + [pd.NaT] * 10})
+    assert settling_days(closed, at(20).to_pydatetime()) == 7, "capped at a sixth of the history, at least a week"
+    with pytest.raises(NotEnoughData, match="19 closed deals are known; at least 20"):
+        settling_days(closed.head(19), at(20).to_pydatetime())
+
+
+def test_training_table_is_what_was_known(tiny_workspace: Workspace) -> None:
+    table = training_table(tiny_workspace, "2026-03-02")
+    assert list(table.X.columns) == DEALS.names
+    assert len(table.X) == len(table.y) == len(table.as_of) == len(table.groups)
+    assert table.as_of.max() + pd.Timedelta(days=table.settling_days) <= pd.Timestamp("2026-03-02", tz="UTC")
+    with pytest.raises(BadParameter, match="within_days 0"):
+        training_table(tiny_workspace, within_days=0)
+    with pytest.raises(NotEnoughData, match="no deal is known as of 1999"):
+        training_table(tiny_workspace, "1999-01-01")
+
+
+def test_scores_lie_in_their_interval_and_factors_add_up(small_workspace: Workspace) -> None:
+    from salesml.registry import catalog
+
+    tables = Lake(small_workspace).open()
+    view = visible(tables, dt.datetime.now(dt.UTC))
+    kept = view.frame(view.facts("prediction"))
+    assert len(kept) and kept["point"].between(0, 1).all()
+    assert (kept["lo"] <= kept["point"]).all() and (kept["point"] <= kept["hi"]).all()
+    assert kept["run_id"].str.len().gt(0).all() and kept["head_id"].gt(0).all()
+    cutoff = salesml.workflows.deals.latest_as_of(small_workspace)
+    rows = DEALS.frame(visible(tables, cutoff))
+    rows = rows[rows["status"] == "open"]
+    assert len(rows) == len(kept)
+    for version in catalog.versions(small_workspace, MODEL):
+        scorer = catalog.load(small_workspace, MODEL, version.number)
+        base, effects = scorer.explain(rows[DEALS.names])
+        np.testing.assert_allclose(base + effects.sum(axis=1), logit(scorer.predict(rows[DEALS.names])), atol=1e-6)
+    assert json.loads(kept["factors"].iloc[0]) is not None
+
+
+def test_scoring_twice_changes_nothing(small_workspace: Workspace) -> None:
+    before = Lake(small_workspace).head().id
+    again = score_deals(small_workspace)
+    assert Lake(small_workspace).head().id == before
+    assert again["probability"].is_monotonic_decreasing
+
+
+def test_baseline_is_registered_and_something_is_champion(small_workspace: Workspace) -> None:
+    from salesml.registry import catalog
+
+    versions = catalog.versions(small_workspace, MODEL)
+    assert {version.kind for version in versions} >= {"catboost"} and any(version.baseline for version in versions)
+    champion = catalog.champion(small_workspace, MODEL)
+    assert champion is not None
+    model = next(version for version in versions if version.kind == "catboost")
+    if not champion.baseline:
+        assert model.evidence is not None and model.evidence.hi < 0
+
+
+@pytest.mark.slow
+def test_without_signal_the_gate_refuses_and_says_so(tmp_path: object) -> None:
+    workspace = Workspace.create(f"{tmp_path}/noise")
+    salesml_world = __import__("salesml.world", fromlist=["build"])
+    salesml_world.build(workspace, seed=2, reps=10, years=2.5, signal=0.0)
+    table = training_table(workspace)
+    shuffled = np.random.default_rng(0).permutation(table.y)
+    assert len(shuffled) == len(table.y)
+    result = train_deals(workspace)
+    assert result.difference.hi >= 0 or result.promoted
+    if not result.promoted:
+        assert result.champion.baseline and result.sentence.startswith("There is")
+
+
+def test_any_estimator_can_be_judged(small_workspace: Workspace) -> None:
+    class Base:
+        def fit(self, X: pd.DataFrame, y: np.ndarray) -> Base:
+            self.rate = y.mean()
+            return self
+
+        def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+            return np.tile([1 - self.rate, self.rate], (len(X), 1))
+
+    found = salesml.judge(small_workspace, Base()).set_index(["model", "metric"])
+    assert found.loc[("yours", "auc"), "value"] == pytest.approx(0.5)
+    assert ("yours", "log_loss_difference") in found.index and ("champion", "log_loss") in found.index
+    assert expit(0) == 0.5

@@ -36,7 +36,8 @@ def reliability(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
     frame = pd.DataFrame({"bin": bins.place, "p": bins.p, "y": bins.shared(y)})
     table = frame.groupby("bin").agg(rows=("p", "size"), predicted=("p", "mean"), observed=("y", "mean"))
     posterior = beta(table["observed"] * table["rows"] + 0.5, (1 - table["observed"]) * table["rows"] + 0.5)
-    return table.assign(lo=posterior.ppf(0.05), hi=posterior.ppf(0.95)).reset_index()
+    lo, hi = np.minimum(posterior.ppf(0.05), table["observed"]), np.maximum(posterior.ppf(0.95), table["observed"])
+    return table.assign(lo=lo, hi=hi).reset_index()
 
 
 def ece(y: np.ndarray, p: np.ndarray) -> float:

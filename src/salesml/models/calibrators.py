@@ -38,7 +38,9 @@ def fit_calibrator(logits: np.ndarray, outcomes: np.ndarray, weights: np.ndarray
     """Logistic recalibration (Platt 1999; Cox 1958) by penalised likelihood.
 
     Priors intercept ~ N(0, 2²) and log slope ~ N(0, 1) matter only where outcomes are few: they keep the answer finite
-    when one class is missing and the slope above 0 when the model ranks the wrong way round.
+    when one class is missing and the slope above 0 when the model ranks the wrong way round. What is found is shrunk
+    toward no change by 1 - 2 / LR (empirical Bayes for two parameters; LR is the likelihood-ratio statistic), so that
+    a small calibration block does not add more error than it takes away.
     """
     y = np.asarray(outcomes, dtype="float64")
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype="float64")
@@ -53,4 +55,6 @@ def fit_calibrator(logits: np.ndarray, outcomes: np.ndarray, weights: np.ndarray
         return float(value), gradient
 
     found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-20, 20), (-7, 3)])
-    return Calibrator(float(found.x[0]), float(np.exp(found.x[1])))
+    ratio = 2 * (loss(np.zeros(2))[0] - float(found.fun))
+    intercept, log_slope = max(0.0, 1 - 2 / ratio) * found.x if ratio > 0 else (0.0, 0.0)
+    return Calibrator(float(intercept), float(np.exp(log_slope)))

@@ -18,7 +18,7 @@ from salesml.models.columns import infer_categorical, level_codes, levels_of, nu
 from salesml.models.scorer import read_model, write_model
 
 CLIP = 5.0  # standard deviations: a value far outside the training range must not decide alone
-RARE = 20  # a level with fewer training rows shares one coefficient with the other rare ones
+RARE, RARE_SHARE = 20, 0.005  # a level with fewer training rows shares one coefficient with the other rare ones
 MEMBERS = 10
 
 
@@ -70,13 +70,14 @@ class Logistic:
         outcomes = require_classes(y)
         names = infer_categorical(X) if categorical is None else tuple(categorical)
         standards = {str(name): _standard(numbers(X[name])) for name in X.columns if name not in names}
-        levels = {name: levels_of(X[name], at_least=RARE) for name in names}
+        least = max(RARE, int(RARE_SHARE * len(X)))
+        levels = {name: levels_of(X[name], at_least=least) for name in names}
         blank = cls(tuple(map(str, X.columns)), standards, levels, np.zeros(0), np.zeros((1, 0)), 0.0)
         design = blank._design(X)
         centres = design.mean(axis=0)
         design, later = design - centres, blank._design(calibration[0]) - centres
         later_outcomes = np.asarray(calibration[1], dtype="float64")
-        regression = LogisticRegression(C=1.0, max_iter=500, warm_start=True)
+        regression = LogisticRegression(C=1.0, solver="newton-cholesky", warm_start=True)
         rows = [_coefficients(regression, design, outcomes, later, later_outcomes, None, None)]
         train_draws = row_weights(len(design), groups, MEMBERS, seed)
         later_draws = row_weights(len(later), calibration_groups, MEMBERS, seed + 1)

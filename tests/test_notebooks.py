@@ -173,11 +173,10 @@ def test_reports_are_found_by_name(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def copied_workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A copy of the small workspace, since reports write to theirs."""
-    small: Workspace = request.getfixturevalue("small_workspace")
+def copied_workspace(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the tiny company, since reports write to their workspace; they run in order, so that models exist."""
     folder = tmp_path_factory.mktemp("copied") / "workspace"
-    shutil.copytree(small.root, folder)
+    shutil.copytree(tiny_workspace.root, folder)
     return Workspace.open(folder)
 
 

@@ -33,7 +33,7 @@ def test_table_is_readable_and_escaped():
     assert '<th scope="col" class="number">amount <small>(USD)</small></th>' in html
     first, second = html.split("<tbody>")[1].split("</tr>")[:2]
     assert first.startswith('<tr><th scope="row">&lt;b&gt;A&lt;/b&gt;</th><td class="number">1,234,568</td>')
-    for cell in ("26%", "12,345", "0.10", "2024-03-01", "yes", "2024-01-02"):
+    for cell in ("26%", "12,345", "0", "2024-03-01", "yes", "2024-01-02"):
         assert f">{cell}</td>" in first
     assert '<td class="number">1,000,000</td>' in second
     for missing in ('<td class="number">–</td>', '<td class="day">–</td>', "<td>–</td>"):
@@ -51,7 +51,7 @@ def test_fan_tells_the_forecast_in_words():
     amounts = [Decimal(2000), Decimal(1500)]
     ahead = pd.DataFrame({"period_start": months, "amount": amounts, "lo80": [1500, 1200], "hi80": [2500, 1800]})
     ahead = ahead.assign(lo95=ahead.lo80 - 300, hi95=ahead.hi80 + 300)
-    past = pd.DataFrame({"period_start": pd.to_datetime(["2023-12-01"]), "amount": [1400.0]})
+    past = pd.DataFrame({"month": pd.to_datetime(["2023-12-01"] * 2), "amount": [Decimal(900), Decimal(500)]})
     figure = forecast.fan(past, ahead, "USD")
     alt = figure.layout.meta["alt"]
     assert alt.startswith("From 1,500 USD in January 2024 to 2,000 USD in February 2024;")
@@ -60,6 +60,7 @@ def test_fan_tells_the_forecast_in_words():
         "95 % interval", "80 % interval", "actual", "forecast",
     ]  # fmt: skip
     assert list(figure.data[0].y) == [2100.0, 2800.0]  # in the order of time
+    assert list(figure.data[4].y) == [1400.0]
 
 
 def test_backtest_charts_name_best_and_baseline():
@@ -78,6 +79,8 @@ def test_backtest_charts_name_best_and_baseline():
     assert [shape.x0 for shape in held.layout.shapes] == [0.8, 0.95]
     with pytest.raises(UnknownName, match="unknown model 'absent'; valid: ensemble, naive"):
         forecast.errors(scores, baseline="absent")
+    for untested in (forecast.errors(scores.iloc[:0], baseline="naive"), forecast.coverage(scores.iloc[:0])):
+        assert "too short" in untested.layout.meta["alt"]
 
 
 def test_models_side_by_side():

@@ -1,66 +1,95 @@
-"""The weekly report's sentences and its list of deals that need attention."""
+"""The weekly brief: its sentences, its list of deals, and what it says when there is too little to say."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from salesml.lake import Lake, visible
-from salesml.reporting.weekly import attention, open_deals, worth
+from salesml.analytics.pipeline import Landing
+from salesml.lake import Lake
+from salesml.reporting import weekly
+from salesml.reporting.weekly import brief, headline, needy_deals, open_deals, worth
 from salesml.workspace import Workspace
 
 NOW = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
+LANDING = Landing(
+    dt.date(2024, 1, 1), dt.date(2024, 4, 1), dt.date(2024, 4, 1),
+    *map(Decimal, ("800", "1200.4", "1000", "1500", "900", "1700")),
+)  # fmt: skip
 
 
 @pytest.fixture
-def view(tmp_path):
+def workspace(tmp_path):
+    """Three open deals: one overdue, one without an amount, one in order; no revenue, no model."""
     made = Workspace.create(tmp_path / "w")
-    first = pa.array([NOW - dt.timedelta(days=9)], pa.timestamp("us", "UTC"))
-    user = pa.table({"user_id": ["r1"], "change_id": ["1"], "name": ["Kim"], "occurred_at": first, "known_at": first})
-    Lake(made).ingest({"user": user}, origin="test")
-    return visible(Lake(made).open(), NOW)
+    deals = pa.table(
+        {
+            "opportunity_id": ["late", "blank", "fine"],
+            "change_id": ["1"] * 3,
+            "name": ["Late one", "Blank one", "Fine one"],
+            "status": ["open"] * 3,
+            "stage": ["demo"] * 3,
+            "amount": pa.array([Decimal(1000), None, Decimal(500)], pa.decimal128(18, 2)),
+            "close_date": [dt.date(2024, 2, 20), dt.date(2024, 2, 28), dt.date(2024, 5, 1)],
+            "occurred_at": pa.array([NOW - dt.timedelta(days=9)] * 3, pa.timestamp("us", "UTC")),
+        }
+    )
+    Lake(made).ingest({"opportunity": deals}, origin="test")
+    return made
 
 
-SCORED = pd.DataFrame(
-    {
-        "opportunity_id": list("abcde"),
-        "name": ["A", None, "C", "D", "E"],
-        "owner_id": ["r1", "r2", "r1", "r1", "r1"],
-        "stage": ["demo"] * 5,
-        "amount": [Decimal(100), Decimal(1000), None, Decimal(900), Decimal(10)],
-        "probability": [0.5, 0.2, 0.9, 0.9, 0.9],
-        "close_date": [dt.date(2024, 2, 20), dt.date(2024, 3, 15), None, dt.date(2024, 3, 16), dt.date(2024, 3, 1)],
-    }
-)
+@pytest.fixture
+def scored(workspace, monkeypatch):
+    """The same with a champion and its scores."""
+    scores = pd.DataFrame({"opportunity_id": ["late", "blank", "fine"], "probability": [0.5, 0.9, 0.2]})
+    monkeypatch.setattr(weekly, "champions", lambda _: [(weekly.MODEL, 3)])
+    monkeypatch.setattr(weekly, "version_tags", lambda *_: {"baseline": "true", "within_days": "0"})
+    monkeypatch.setattr(weekly, "_scores", lambda *_: scores)
+    return workspace
 
 
-def test_attention_lists_late_due_and_dateless_deals_by_expected_money(view):
-    urgent = attention(SCORED, view)
-    assert urgent.deal.tolist() == ["b", "A", "E", "C"]
-    told = ["is due in 14 days", "should have closed 10 days ago", "is due in 0 days", "has no close date"]
-    assert urgent.why.tolist() == told
-    assert urgent.owner.tolist() == ["r2", "Kim", "Kim", "Kim"]
-    assert urgent.expected.tolist()[:3] == [200.0, 50.0, 9.0] and pd.isna(urgent.expected[3])
-    assert attention(SCORED, view, soon_days=15).deal[0] == "D"
-    assert attention(SCORED.iloc[:0], view).empty
+def test_without_model_and_revenue_it_says_so(workspace):
+    found = brief(workspace, NOW)
+    assert headline(found).startswith("No deal model is registered yet (salesml train deals)")
+    assert "Revenue is not forecast: no complete month with revenue is known" in headline(found)
+    assert worth(found) == "The deals have no probabilities."
+    assert open_deals(found) == "3 deals are open (1 of them without an amount); 2 need attention."
+    assert set(needy_deals(found).deal) == {"Late one", "Blank one"} and needy_deals(found).at_stake.isna().all()
 
 
-def test_open_deals_in_one_sentence(view):
-    urgent = attention(SCORED, view)
-    told = "5 deals are open (1 of them without an amount), worth 1,069 USD by probability; 4 need attention."
-    assert open_deals(SCORED, urgent, "USD") == told
-    unknown = open_deals(SCORED.assign(amount=None), urgent, "USD")
-    assert unknown == "5 deals are open (5 of them without an amount); 4 need attention."
-    assert open_deals(SCORED.iloc[:0], urgent, "USD") == "No deal is open."
+def test_deals_are_ranked_by_what_is_at_stake(scored):
+    found = brief(scored, NOW)
+    listed = needy_deals(found)
+    assert listed.deal.tolist() == ["Late one", "Blank one"]
+    assert listed.at_stake.tolist()[0] == 500.0 and pd.isna(listed.at_stake[1])
+    assert listed.why.tolist() == ["should have closed 10 days ago", "should have closed 2 days ago"]
+    sentence = "3 deals are open (1 of them without an amount), worth 600 USD by probability; 2 need attention."
+    assert open_deals(found) == sentence
+    assert worth(found).startswith("There is no usable signal about who wins")
 
 
-def test_worth_says_when_there_is_no_signal():
-    tags = {"horizon_days": "90"}
-    baseline = worth(SimpleNamespace(baseline=True, number=1, tags=tags))
-    assert baseline.startswith("There is no usable signal about who wins") and "within 90 days" in baseline
-    assert "version 7 of the deal model" in worth(SimpleNamespace(baseline=False, number=7, tags=tags))
+def test_no_deal_at_all(tmp_path):
+    found = brief(Workspace.create(tmp_path / "w"), NOW)
+    assert open_deals(found) == "No deal is open." and needy_deals(found).empty
+
+
+def test_landing_in_one_sentence(workspace):
+    found = replace(brief(workspace, NOW), landing=LANDING, lacking=())
+    assert headline(found) == (
+        "Revenue from January to March 2024 lands at 1,200 USD, likely between 1,000 and 1,500 (the 80 % intervals of its "
+        "months added up); 800 is booked in months that are over."
+    )
+    short = replace(LANDING, end=dt.date(2024, 3, 1), booked=Decimal(0))
+    sentence = headline(replace(found, landing=short))
+    assert "(only until February: the forecast ends there)" in sentence and sentence.endswith("no month of it is over.")
+    assert headline(replace(found, landing=None)) == "The forecast does not reach into this quarter."
+
+
+def test_worth_names_the_horizon(workspace):
+    found = replace(brief(workspace, NOW), tags={"baseline": "false", "within_days": "90"})
+    assert worth(found).startswith("The probabilities of a win within 90 days come from a model that beat its baseline")

@@ -10,23 +10,25 @@ import plotly.graph_objects as go
 from salesml.errors import UnknownName
 
 BLUE, ORANGE, GREY = "#3b82c4", "#d5762b", "#7d8590"  # told apart by the colour-blind, legible on light and dark
+UNTESTED = "The history is too short to test a forecast."
 BANDS = {95: "rgba(59,130,196,0.18)", 80: "rgba(59,130,196,0.32)"}
 
 
 def fan(history: pd.DataFrame, forecast: pd.DataFrame, unit: str, title: str = "Forecast") -> go.Figure:
     """History and forecast with its 80 and 95 % intervals, one row a period, amounts in `unit`.
 
-    history: period_start, amount; forecast: period_start, amount, lo80, hi80, lo95, hi95.
+    history: month, amount (rows of one month are added up); forecast: period_start, amount, lo80, hi80, lo95, hi95.
     """
     amounts = dict.fromkeys(("amount", "lo80", "hi80", "lo95", "hi95"), "float64")
-    forecast, history = forecast.sort_values("period_start").astype(amounts), history.astype({"amount": "float64"})
+    forecast = forecast.sort_values("period_start").astype(amounts)
+    past = history.astype({"amount": "float64"}).groupby("month")["amount"].sum()
     figure = go.Figure()
     for level, colour in BANDS.items():
         edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": str(level)}
         figure.add_scatter(x=forecast.period_start, y=forecast[f"hi{level}"], showlegend=False, **edge)
         band = {"fill": "tonexty", "fillcolor": colour, "name": f"{level} % interval"}
         figure.add_scatter(x=forecast.period_start, y=forecast[f"lo{level}"], **band, **edge)
-    figure.add_scatter(x=history.period_start, y=history.amount, name="actual", mode="lines", line={"color": GREY})
+    figure.add_scatter(x=past.index, y=past, name="actual", mode="lines", line={"color": GREY})
     line = {"mode": "lines+markers", "line": {"color": BLUE, "dash": "dot"}, "name": "forecast"}
     figure.add_scatter(x=forecast.period_start, y=forecast.amount, **line)
     first, last = forecast.iloc[0], forecast.iloc[-1]
@@ -40,8 +42,11 @@ def fan(history: pd.DataFrame, forecast: pd.DataFrame, unit: str, title: str = "
 def errors(scores: pd.DataFrame, baseline: str, title: str = "Error of past forecasts") -> go.Figure:
     """WAPE of each model in the backtest with its interval, and a line at the baseline's.
 
-    scores: model, wape, wape_lo, wape_hi (shares of what was booked; bounds may be missing), one row a model.
+    scores: model, wape, wape_lo, wape_hi (shares of what was booked; bounds may be missing), one row a model; without a
+    row the chart says that nothing could be tested. Raises UnknownName for a baseline that is not among the models.
     """
+    if scores.empty:
+        return finished(go.Figure(), title, UNTESTED)
     if baseline not in set(scores.model):
         raise UnknownName("model", baseline, scores.model)
     scores = scores.sort_values("wape", ascending=False)
@@ -57,9 +62,11 @@ def errors(scores: pd.DataFrame, baseline: str, title: str = "Error of past fore
 def coverage(scores: pd.DataFrame, title: str = "How often the intervals held") -> go.Figure:
     """Share of outcomes inside each model's 80 and 95 % intervals in the backtest, lines where they should lie.
 
-    scores: model, n (outcomes), cover80, cover95 (shares), one row a model.
+    scores: model, n (outcomes), cover80, cover95 (shares), one row a model; none where nothing could be tested.
     """
     figure = go.Figure()
+    if scores.empty:
+        return finished(figure, title, UNTESTED)
     for level, colour in ((80, BLUE), (95, ORANGE)):
         points = {"mode": "markers", "marker": {"color": colour, "size": 10}, "name": f"{level} % interval"}
         figure.add_scatter(x=scores[f"cover{level}"], y=scores.model, **points)

@@ -34,12 +34,12 @@ def table(
     """The first `rows` rows; the first column names its row, so it must be the one that tells rows apart.
 
     `units` by column stand in the head; `formats` by column are format specifications (".1%", ",.0f"). Without one,
-    whole numbers get thousands separators, others three significant digits, days are ISO dates. Missing values are –.
+    numbers have three significant digits, in columns of thousands none after the point; days are ISO dates. Missing: –.
     """
     units, formats = units or {}, formats or {}
-    kinds = [_kind(frame[name], name in formats) for name in frame.columns]
+    shapes = [_shape(frame[name], formats.get(name)) for name in frame.columns]
+    kinds = [kind for kind, _ in shapes]
     head = "".join(map(_head, map(str, frame.columns), map(units.get, frame.columns), kinds))
-    shapes = list(zip(kinds, map(formats.get, frame.columns), strict=True))
     body = "".join(_row(row, shapes) for row in frame.head(rows).itertuples(index=False, name=None))
     more = f" (first {rows} of {len(frame):,} rows)" if len(frame) > rows else ""
     return HtmlTable(
@@ -47,14 +47,16 @@ def table(
     )
 
 
-def _kind(column: pd.Series, formatted: bool) -> str:
-    """The class of a column's cells: numbers are aligned right, days kept in one line."""
+def _shape(column: pd.Series, specification: str | None) -> tuple[str, str | None]:
+    """Class and format of a column's cells: numbers are aligned right, days kept in one line."""
     if pd.api.types.is_datetime64_any_dtype(column):
-        return ' class="day"'
+        return ' class="day"', specification
     present = column.dropna()
     decimal = len(present) > 0 and isinstance(present.iloc[0], Decimal)
-    number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    return ' class="number"' if number or decimal or formatted else ""
+    if specification or pd.api.types.is_bool_dtype(column) or not (decimal or pd.api.types.is_numeric_dtype(column)):
+        return ' class="number"' if specification else "", specification
+    thousands = pd.api.types.is_integer_dtype(column) or (len(present) > 0 and max(map(abs, present)) >= 1000)
+    return ' class="number"', ",.0f" if thousands else ".3g"
 
 
 def _head(name: str, unit: str | None, kind: str) -> str:
@@ -72,13 +74,9 @@ def _shown(value: Any, specification: str | None) -> str:
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return MISSING
     if specification:
-        return format(value, specification)
+        return format(float(value) if isinstance(value, Decimal) else value, specification)
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d" if value == value.normalize() else "%Y-%m-%d %H:%M")
     if pd.api.types.is_bool(value):
         return "yes" if value else "no"
-    if pd.api.types.is_integer(value):
-        return f"{value:,}"
-    if isinstance(value, float | Decimal):  # numpy's doubles are floats
-        return f"{value:,.0f}" if abs(float(value)) >= 1000 else f"{value:.3g}"
     return str(value)

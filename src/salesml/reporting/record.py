@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from salesml.errors import WorkspaceError
+from salesml.errors import SalesmlError, WorkspaceError
 from salesml.workspace import write_atomically
 
 Status = Literal["running", "ok", "failed", "timeout", "killed"]
@@ -42,6 +42,18 @@ class RunRecord:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     last_ok: str | None = None
     pid: int = field(default_factory=os.getpid)
+
+    @property
+    def page(self) -> Path:
+        """The HTML of a run that ended well; for any other SalesmlError tells what went wrong and what is kept."""
+        if self.status == "ok":
+            return Path(self.html)
+        error = self.error or {}
+        place = f" in cell {error['cell']} ({error['title']})" if "cell" in error else ""
+        told = ": ".join(filter(None, (error.get("name"), error.get("message"))))
+        kept = f" The page of {self.last_ok} is kept." if self.last_ok else ""
+        failed = Path(self.html).with_suffix(".failed.ipynb")
+        raise SalesmlError(f"{self.notebook} {self.status}{place}: {told}. See {failed}.{kept}")
 
 
 def status_path(html: Path) -> Path:

@@ -15,7 +15,7 @@ from salesml.workflows.overview import champions, version_tags
 from salesml.workspace import Workspace
 
 MODEL = "deal_outcome"
-DEAL_COLUMNS = ["deal", "owner", "stage", "amount", "probability", "at_stake", "close_date", "why"]
+DEAL_COLUMNS = ["deal", "why", "at_stake", "probability", "amount", "close_date", "stage", "owner"]
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,16 @@ def brief(workspace: Workspace, as_of: dt.datetime) -> Brief:
 
 
 def headline(found: Brief) -> str:
-    """The answer: where the quarter lands, with its 80 % interval, and what of it is booked."""
+    """The answer: where the quarter lands, between which bounds, and what of it is booked."""
     landing = found.landing
     if landing is None:
         return " ".join(found.lacking) or "The forecast does not reach into this quarter."
     last = landing.end - dt.timedelta(days=1)
     part = "" if landing.complete else f" (only until {last:%B}: the forecast ends there)"
+    booked = f"{landing.booked:,.0f} is booked in months that are over" if landing.booked else "no month of it is over"
     return (
-        f"Revenue from {landing.start:%B} to {last:%B %Y}{part} lands at {landing.amount:,.0f} {found.currency}, with a "
-        f"chance of about 80 % between {landing.lo80:,.0f} and {landing.hi80:,.0f}; {landing.booked:,.0f} of it is booked "
-        "in months that are over."
+        f"Revenue from {landing.start:%B} to {last:%B %Y}{part} lands at {landing.amount:,.0f} {found.currency}, likely "
+        f"between {landing.lo80:,.0f} and {landing.hi80:,.0f} (the 80 % intervals of its months added up); {booked}."
     )
 
 
@@ -115,7 +115,8 @@ def open_deals(found: Brief) -> str:
 def needy_deals(found: Brief) -> pd.DataFrame:
     """The deals that need attention and why, most at stake first.
 
-    Columns: deal, owner, stage, amount and at_stake (amount × probability; currency), probability, close_date, why.
+    Columns: deal, why, at_stake (amount × probability; currency), probability, amount (currency), close_date, stage,
+    owner.
     """
     rows = found.deals[found.deals["needs"]]
     why = [_why(row) for row in rows.itertuples()]

@@ -12,8 +12,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import log_loss
 
 Verdict = Literal["strong", "moderate", "clear"]
 
@@ -22,13 +20,10 @@ NUMBER_BINS = 50
 MOST_LEVELS = 1000
 DECISIVE_AUC = 0.99  # one column that ranks nearly every pair of rows right
 DECISIVE_SHARE = 0.85  # one column that removes so much of the base rate's log loss
-UNUSUAL_SHARE = 0.25  # honest columns rarely tell so much alone
-NOTABLE_SHARE = 0.1  # below it a column is too weak to be compared with all the others
-SURPASSED = 2.0  # times what all others tell together: more than an honest best column among weak ones does
+UNUSUAL_SHARE = 0.2  # honest columns rarely tell so much alone
 LATER_SHARE = 0.01  # of the rows: more dates than this after the row's own time are no typing errors
 CHANCE = 1e-6
 SHUFFLES = 20
-MOST_ROWS = 20_000  # enough to say what all columns tell together
 COLUMNS = ["column", "auc", "explained", "verdict", "reason"]
 
 
@@ -60,7 +55,7 @@ def screen(
     """Screen every column of X. `days_after`: for columns that are dates, how many days they lie after the row's time.
 
     strong: later than the row's time, or all but decides the outcome, or is filled in for one outcome only.
-    moderate: unusually telling alone, or twice what all other columns tell together; may be honest, so ask its owner.
+    moderate: unusually telling alone; it may be an honest strong column, so it is for its owner to say.
     """
     entities = np.arange(len(X)) if entities is None else pd.factorize(entities)[0]
     rng = np.random.default_rng(seed)
@@ -75,12 +70,11 @@ def screen(
         return {"column": name, "auc": auc, "explained": explained, "verdict": verdict, "reason": reason}
 
     table = pd.DataFrame([judge(name, y, later.get(name)) for name in names], columns=COLUMNS)
-    table = _compared(table, X, cells, y, folds)
     alarms = 0
     for _ in range(SHUFFLES):
         shuffled = y[rng.permutation(len(y))]
         judged = [judge(name, shuffled, None) for name in names]
-        alarms += sum(row["verdict"] != "clear" or row["explained"] >= NOTABLE_SHARE for row in judged)  # type: ignore
+        alarms += sum(row["verdict"] != "clear" for row in judged)
     return Screen(table, alarms, SHUFFLES * len(names))
 
 
@@ -140,33 +134,3 @@ def _judged(
     if explained >= UNUSUAL_SHARE:
         return "moderate", f"alone it removes {explained:.0%} of the log loss, which is unusual"
     return "clear", ""
-
-
-def _compared(
-    table: pd.DataFrame, X: pd.DataFrame, cells: dict[str, np.ndarray], y: np.ndarray, folds: np.ndarray
-) -> pd.DataFrame:
-    """Mark the notable columns that alone tell far more than all other columns not yet flagged do together."""
-    clear = table[table["verdict"] == "clear"].sort_values("explained", ascending=False)
-    others = clear["column"].tolist()
-    for column, explained in zip(clear["column"], clear["explained"], strict=True):
-        if explained < NOTABLE_SHARE:
-            break
-        others.remove(column)
-        together = _together(X[others], {name: cells[name] for name in others}, y, folds)
-        if explained <= SURPASSED * together:
-            break
-        reason = f"alone it removes {explained:.0%} of the log loss, all columns not flagged together {together:.0%}"
-        table.loc[table["column"] == column, ["verdict", "reason"]] = ["moderate", reason]
-    return table
-
-
-def _together(X: pd.DataFrame, cells: dict[str, np.ndarray], y: np.ndarray, folds: np.ndarray) -> float:
-    """Share of the base rate's log loss that boosted trees on these columns remove on a fold held out."""
-    if not cells:
-        return 0.0
-    matrix = np.column_stack([np.minimum(codes[:MOST_ROWS], 254) for codes in cells.values()])
-    texts, held, y = [not _is_number(X[name]) for name in cells], folds[:MOST_ROWS] == 0, y[:MOST_ROWS]
-    model = HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, categorical_features=texts, random_state=0)
-    predicted = model.fit(matrix[~held], y[~held]).predict_proba(matrix[held])[:, 1]
-    base = np.full(held.sum(), y[~held].mean())
-    return 1 - log_loss(y[held], predicted, labels=[0, 1]) / log_loss(y[held], base, labels=[0, 1])

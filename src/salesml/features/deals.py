@@ -13,7 +13,7 @@ import ibis
 
 from salesml.features.catalogue import Feature, FeatureSet
 from salesml.lake import View
-from salesml.lake.asof import Totals
+from salesml.lake.asof import Totals, days_between, utc_day
 
 RECENT = dt.timedelta(days=28)
 CLOSED = ("won", "lost", "no_decision")
@@ -42,13 +42,6 @@ ACTIVITY = Totals(
         "last_inbound_at": lambda rows: ibis.ifelse(_inbound(rows), rows.occurred_at, None),
     },
 )
-RECENT_ACTIVITY = Totals(
-    "activity",
-    by="opportunity_id",
-    sums={"activities": ACTIVITY.sums["activities"], "inbound": ACTIVITY.sums["inbound"]},
-)
-
-
 def _record(by: str | None) -> Totals:
     """Deals that stand as won and as closed, by rep, account or product, or of the whole company."""
     sums = {f"{by or 'company'}_won": _is("status", "won"), f"{by or 'company'}_closed": _is("status", *CLOSED)}
@@ -142,18 +135,18 @@ def build(view: View) -> Any:
         since=["stage"], changes=["stage", "close_date", "owner_id"], first=["amount"],
     )  # fmt: skip
     rows = view.with_totals(rows, ACTIVITY, "opportunity_id")
-    rows = view.with_totals(rows, RECENT_ACTIVITY, "opportunity_id", back=RECENT, suffix="_before")
+    rows = view.with_totals(rows, ACTIVITY, "opportunity_id", back=RECENT, suffix="_before")
     rows = view.with_state(rows, "account", "account_id", ["industry", "region", "employees"], prefix="account_")
     rows = view.with_state(rows, "user", "owner_id", ["region"], prefix="user_")
     for by, record in RECORDS.items():
-        rows = view.with_totals(rows, record, by, crowded=True)
+        rows = view.with_totals(rows, record, by, crowded=by != "account_id")
     rows = view.with_totals(rows, COMPANY, None, crowded=True)
     rows = rows.filter(~ibis.coalesce(rows.deleted, False))
     return _finish(rows)
 
 
 def _finish(rows: Any) -> Any:
-    day = rows.as_of.cast("timestamp('UTC')").date()
+    day = utc_day(rows.as_of)
     next_quarter = day.truncate("Q") + ibis.interval(months=3)
     amount = rows.amount.cast("float64")
     company = (rows.company_won + 1) / (rows.company_closed + 2)
@@ -163,8 +156,8 @@ def _finish(rows: Any) -> Any:
     }
     return rows.select(
         "opportunity_id", "as_of", "status", "owner_id", "account_id", "name", "close_date", "stage", "stage_order",
-        age_days=_days(rows.as_of, rows.created_at),
-        stage_age_days=_days(rows.as_of, rows.stage_since),
+        age_days=days_between(rows.as_of, rows.created_at),
+        stage_age_days=days_between(rows.as_of, rows.stage_since),
         stage_changes=rows.stage_changes,
         amount=amount,
         amount_growth=amount / rows.amount_first.cast("float64").nullif(0.0),
@@ -176,19 +169,14 @@ def _finish(rows: Any) -> Any:
         **{name: rows[name] for name in ("activities", "inbound", "meetings", "calls")},
         activities_28d=rows.activities - rows.activities_before,
         inbound_28d=rows.inbound - rows.inbound_before,
-        days_since_activity=_days(rows.as_of, rows.last_activity_at),
-        days_since_inbound=_days(rows.as_of, rows.last_inbound_at),
+        days_since_activity=days_between(rows.as_of, rows.last_activity_at),
+        days_since_inbound=days_between(rows.as_of, rows.last_inbound_at),
         **rates,
         industry=rows.account_industry,
         region=ibis.coalesce(rows.user_region, rows.account_region),
         employees=rows.account_employees,
         days_to_quarter_end=next_quarter.delta(day, unit="day"),
     )  # fmt: skip
-
-
-def _days(later: Any, earlier: Any) -> Any:
-    """Days between two instants, to the second."""
-    return (later.epoch_seconds() - earlier.epoch_seconds()).cast("float64") / 86_400
 
 
 DEALS = FeatureSet(

@@ -17,6 +17,9 @@ SQL_TYPES = {
     "bool": "BOOLEAN", "timestamp": "TIMESTAMPTZ", "date": "DATE",
 }  # fmt: skip
 
+LINEAGE = ("run_id", "head_id")
+"""Columns of outputs that tell where a number came from; the same number from another run is no new fact."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -64,7 +67,8 @@ def changes(
             QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC, import_id DESC) = 1"""
         )
         # a fresh load date alone changes nothing: only what the export says is compared
-        differences = [f"s.{_q(column.name)} IS DISTINCT FROM l.{_q(column.name)}" for column in spec.payload]
+        compared = [column.name for column in spec.payload if spec.kind != "outputs" or column.name not in LINEAGE]
+        differences = [f"s.{_q(name)} IS DISTINCT FROM l.{_q(name)}" for name in compared]
         if spec.kind != "outputs":
             # a row staged with known_at_assumed has no date in the export: its occurred_at is the export's, new each time
             differences.append("(s.known_at_assumed IS NOT TRUE AND s.occurred_at IS DISTINCT FROM l.occurred_at)")

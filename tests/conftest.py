@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from salesml import world
-from salesml.lake import Lake
 from salesml.workspace import Workspace
 
 os.environ.setdefault("NIXTLA_NUMBA_CACHE", "1")
@@ -35,23 +36,37 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace.create(tmp_path / "workspace")
 
 
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Workspace], object]) -> Workspace:
+    """A workspace filled by `make`, once for all test processes of a run."""
+    own = factory.getbasetemp()
+    root = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = root / f"{name}.done"
+        made = Workspace.create(root / name, name=name)
+        if not done.exists():
+            make(made)
+            done.touch()
+    return made
+
+
 @pytest.fixture(scope="session")
 def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The lake of a tiny simulated company; tests must not write to it."""
-    made = Workspace.create(tmp_path_factory.mktemp("tiny"), name="tiny")
-    Lake(made).ingest(world.company(**world.preset("tiny"), seed=3).tables, origin="world")
-    return made
+    return _once(tmp_path_factory, "tiny", lambda made: world.build(made, **world.preset("tiny"), seed=3))
 
 
 @pytest.fixture(scope="session")
 def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A small simulated company, trained, scored and forecast; tests must not write to its lake."""
-    from salesml.workflows.deals import score_deals, train_deals
-    from salesml.workflows.forecast import forecast_revenue
 
-    made = Workspace.create(tmp_path_factory.mktemp("small"), name="small")
-    world.build(made, seed=5, reps=14, years=3.0)
-    train_deals(made)
-    score_deals(made)
-    forecast_revenue(made, months=3, prophet=False)
-    return made
+    def make(made: Workspace) -> None:
+        from salesml.workflows.deals import score_deals, train_deals
+        from salesml.workflows.forecast import forecast_revenue
+
+        world.build(made, seed=5, reps=14, years=3.0)
+        train_deals(made)
+        score_deals(made)
+        forecast_revenue(made, months=3, prophet=False)
+
+    return _once(tmp_path_factory, "small", make)

@@ -109,8 +109,8 @@ def _alone(cells: np.ndarray, y: np.ndarray, folds: np.ndarray) -> tuple[float, 
     entropy = -(base * np.log(base) + (1 - base) * np.log(1 - base))
     ties = np.unique(rate, return_inverse=True)[1]
     p, n = np.bincount(ties, won), np.bincount(ties, lost)
-    below = np.cumsum(n) - n
-    return float(p @ (below + n / 2) / (p.sum() * n.sum())), float(1 - loss / entropy)
+    below, pairs = np.cumsum(n) - n, p.sum() * n.sum()
+    return (float(p @ (below + n / 2) / pairs), float(1 - loss / entropy)) if pairs else (0.5, 0.0)
 
 
 def _judged(

@@ -96,9 +96,8 @@ def prepare(sheet: Sheet, question: Question) -> Prepared:
     ordered = ordered[good].reset_index(drop=True) if ordered is not None else None
     if question.in_order:
         ordered = pd.Series(np.arange(len(X)))
-    keys = ids if ids is not None else pd.util.hash_pandas_object(X, index=False).astype(str)
     records = None if ids is None else entities_of(_codes(ids))
-    blocks = by_hash(keys, entities, question.seed) if ordered is None else by_time(ordered, records)
+    blocks = by_hash(_keys(X, ids), entities, question.seed) if ordered is None else by_time(ordered, records)
     return Prepared(
         X, y, table.index.to_numpy(), ids, ordered, entities, blocks, recipe, {**unused, **left_out},
         _rejected(sheet, reasons), duplicates, (*notes, *more),
@@ -171,6 +170,13 @@ def _codes(ids: pd.Series) -> np.ndarray:
     absent = codes < 0
     codes[absent] = codes.max(initial=-1) + 1 + np.arange(absent.sum())
     return codes
+
+
+def _keys(X: pd.DataFrame, ids: pd.Series | None) -> pd.Series:
+    """What names a row whatever its place in the file: its id, else its content and which of the rows alike it is."""
+    content = pd.util.hash_pandas_object(X, index=False)
+    own = content.astype("str") + ":" + content.groupby(content).cumcount().astype("str")
+    return own if ids is None else ids.fillna(own)
 
 
 def _entities(X: pd.DataFrame, y: np.ndarray, ids: pd.Series | None) -> tuple[np.ndarray, dict[str, int], list[str]]:

@@ -15,8 +15,8 @@ from salesml.lake import View
 from salesml.lake.asof import Totals
 
 QUIET_DAYS = 14
-PUSHES = 2
-STALLED = 2.0
+PUSHES = 3
+STALLED = 3.0
 FADED = 0.10
 REASONS = ("overdue", "quiet", "pushed", "stalled", "faded")
 BOUNDS = ("lo80", "hi80", "lo95", "hi95")
@@ -103,12 +103,13 @@ def total(amounts: pd.Series) -> Decimal:
 
 
 def attention(deals: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """The deals with what is wrong with each, those that need somebody first, then by what is at stake.
+    """The deals with the warning signs of each, those with any first, then by what is at stake.
 
     `deals` is `open_deals` with `probability` and `probability_before` (an earlier score; missing if none). Adds booleans
     `overdue` (expected close before as_of), `quiet` (no activity for more than 14 days, where activities are recorded at
-    all), `pushed` (close date moved twice or more), `stalled` (in its stage over twice as long as the median open deal
-    there), `faded` (probability 10 points below the earlier score); `usual_stage_days`; `at_stake` (amount × probability).
+    all), `pushed` (close date moved three times or more), `stalled` (in its stage over three times as long as the median
+    open deal there, and over 14 days), `faded` (probability 10 points below the earlier score), `warned` (any of them);
+    `usual_stage_days`; `at_stake` (amount × probability).
     """
     usual = deals.groupby("stage")["stage_days"].transform("median")
     silence = deals["days_since_activity"].fillna(deals["age_days"])
@@ -123,8 +124,8 @@ def attention(deals: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
         usual_stage_days=usual,
         at_stake=deals["amount"].astype("float64") * deals["probability"],
     )
-    found["needs"] = found[list(REASONS)].any(axis=1)
-    return found.sort_values(["needs", "at_stake"], ascending=False, kind="stable", ignore_index=True)
+    found["warned"] = found[list(REASONS)].any(axis=1)
+    return found.sort_values(["warned", "at_stake"], ascending=False, kind="stable", ignore_index=True)
 
 
 def coverage(open_amount: Decimal, target: Decimal, booked: Decimal) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -28,6 +29,7 @@ def call(workspace, tmp_path, monkeypatch):
     """Runs a command line against the workspace and a folder of notebooks of its own; returns what it printed."""
     monkeypatch.setattr(catalogue, "folder", lambda: tmp_path / "n")
     monkeypatch.setattr(reports.console, "width", 200)
+    monkeypatch.delenv("JUPYTER_PATH", raising=False)
     app = typer.Typer()
 
     @app.callback()
@@ -98,6 +100,7 @@ def test_lab_and_app_stay_on_this_machine(call, servers, tmp_path, workspace):
     lab, app = (arguments for arguments, _ in servers)
     assert "--ServerApp.port=9999" in lab and f"--ServerApp.root_dir={tmp_path / 'n'}" in lab
     assert "--MappingKernelManager.cull_idle_timeout=60" in app and "--preheat_kernel=True" in app
+    assert Path(servers[1][1]["JUPYTER_PATH"], "voila", "templates").is_dir() and "--template=salesml" in app
     assert any("Content-Security-Policy" in argument and "default-src 'self'" in argument for argument in app)
 
 

@@ -13,7 +13,7 @@ import pytest
 from salesml.analytics.pipeline import Landing
 from salesml.lake import Lake
 from salesml.reporting import weekly
-from salesml.reporting.weekly import brief, headline, needy_deals, open_deals, worth
+from salesml.reporting.weekly import answer, brief, needy_deals, open_deals, worth
 from salesml.workspace import Workspace
 
 NOW = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
@@ -55,8 +55,8 @@ def scored(workspace, monkeypatch):
 
 def test_without_model_and_revenue_it_says_so(workspace):
     found = brief(workspace, NOW)
-    assert headline(found).startswith("No deal model is registered yet (salesml train deals)")
-    assert "Revenue is not forecast: no complete month with revenue is known" in headline(found)
+    assert answer(found).startswith("No deal model is registered yet (salesml train deals)")
+    assert "Revenue is not forecast: no complete month with revenue is known" in answer(found)
     assert worth(found) == "The deals have no probabilities."
     assert open_deals(found) == "3 deals are open (1 of them without an amount); 2 need attention."
     assert set(needy_deals(found).deal) == {"Late one", "Blank one"} and needy_deals(found).at_stake.isna().all()
@@ -80,14 +80,17 @@ def test_no_deal_at_all(tmp_path):
 
 def test_landing_in_one_sentence(workspace):
     found = replace(brief(workspace, NOW), landing=LANDING, lacking=())
-    assert headline(found) == (
+    sentence = (
         "Revenue from January to March 2024 lands at 1,200 USD, likely between 1,000 and 1,500 (the 80 % intervals of its "
         "months added up); 800 is booked in months that are over."
     )
+    assert answer(found) == f"{sentence} The deals have no probabilities."
+    without_signal = answer(replace(found, tags={"baseline": "true"}))
+    assert without_signal.startswith("There is no usable signal about who wins") and without_signal.endswith(sentence)
     short = replace(LANDING, end=dt.date(2024, 3, 1), booked=Decimal(0))
-    sentence = headline(replace(found, landing=short))
-    assert "(only until February: the forecast ends there)" in sentence and sentence.endswith("no month of it is over.")
-    assert headline(replace(found, landing=None)) == "The forecast does not reach into this quarter."
+    told = answer(replace(found, landing=short))
+    assert "(only until February: the forecast ends there)" in told and "; no month of it is over." in told
+    assert answer(replace(found, landing=None)).startswith("The forecast does not reach into this quarter.")
 
 
 def test_worth_names_the_horizon(workspace):

@@ -41,6 +41,11 @@ class Brief:
         return self.view.tables.workspace.settings.currency
 
     @property
+    def needy(self) -> pd.DataFrame:
+        """The deals that show a warning sign, the most at stake first."""
+        return self.deals[self.deals[list(pipeline.REASONS)].any(axis=1)]
+
+    @property
     def company(self) -> pd.DataFrame:
         """The company's forecast: period_start, amount, lo80, hi80, lo95, hi95, one row a month."""
         return self.forecast[self.forecast["entity_type"] == "company"]
@@ -69,12 +74,18 @@ def brief(workspace: Workspace, as_of: dt.datetime) -> Brief:
     deals = pipeline.open_deals(view).merge(scores, "left", "opportunity_id").assign(probability_before=float("nan"))
     tags = version_tags(workspace, MODEL, str(champion)) if champion is not None else {}
     today = workspace.local_date(as_of)
-    needy = pipeline.attention(deals, today)
-    return Brief(view, needy, history, forecast, _landing(workspace, today, history, forecast), tags, tuple(lacking))
+    landing = _landing(workspace, today, history, forecast)
+    return Brief(view, pipeline.attention(deals, today), history, forecast, landing, tags, tuple(lacking))
 
 
-def headline(found: Brief) -> str:
-    """The answer: where the quarter lands, between which bounds, and what of it is booked."""
+def answer(found: Brief) -> str:
+    """Where the quarter lands and what the probabilities are worth; that there is no signal comes first."""
+    told = [_lands(found), worth(found)]
+    return " ".join(told[::-1] if found.tags.get("baseline") == "true" else told)
+
+
+def _lands(found: Brief) -> str:
+    """Where the quarter lands, between which bounds, and what of it is booked; or why that is not known."""
     landing = found.landing
     if landing is None:
         return " ".join(found.lacking) or "The forecast does not reach into this quarter."
@@ -109,7 +120,7 @@ def open_deals(found: Brief) -> str:
     without = f" ({unknown:,} of them without an amount)" if unknown else ""
     expected = found.deals["at_stake"]
     value = f", worth {expected.sum():,.0f} {found.currency} by probability" if expected.notna().any() else ""
-    return f"{len(found.deals):,} deals are open{without}{value}; {int(found.deals['needs'].sum()):,} need attention."
+    return f"{len(found.deals):,} deals are open{without}{value}; {len(found.needy):,} need attention."
 
 
 def needy_deals(found: Brief) -> pd.DataFrame:
@@ -118,19 +129,23 @@ def needy_deals(found: Brief) -> pd.DataFrame:
     Columns: deal, why, at_stake (amount × probability; currency), probability, amount (currency), close_date, stage,
     owner.
     """
-    rows = found.deals[found.deals["needs"]]
+    rows = found.needy
     why = [_why(row) for row in rows.itertuples()]
     return rows.assign(deal=rows["name"], why=pd.Series(why, index=rows.index, dtype="object"))[DEAL_COLUMNS]
 
 
 def _why(deal: Any) -> str:
     told = [
-        (deal.overdue, lambda: f"should have closed {deal.overdue_days:.0f} days ago"),
+        (deal.overdue, lambda: f"should have closed {_days(deal.overdue_days)} ago"),
         (deal.quiet, lambda: "no activity lately"),
-        (deal.stalled, lambda: f"in {deal.stage} for {deal.stage_days:.0f} days, usual {deal.usual_stage_days:.0f}"),
+        (deal.stalled, lambda: f"in {deal.stage} for {_days(deal.stage_days)}, usual {deal.usual_stage_days:.0f}"),
         (deal.pushed, lambda: f"close date moved {deal.close_date_changes:.0f} times"),
     ]
     return "; ".join(words() for holds, words in told if holds)
+
+
+def _days(number: float) -> str:
+    return "1 day" if round(number) == 1 else f"{number:.0f} days"
 
 
 def _scores(workspace: Workspace, as_of: dt.datetime, champion: int) -> pd.DataFrame:

@@ -148,6 +148,11 @@ def test_columns_are_found_whatever_their_case_and_blanks(workspace, tmp_path):
     assert ids(workspace) == ["007", "008", "009"]
 
 
+def test_white_space_around_values_does_not_count(workspace, tmp_path):
+    bring_in(workspace, put(tmp_path / "in", HEADER + GOOD.replace("007,ann", " 007\u00a0,\tann ")))
+    assert ids(workspace) == ["007", "008", "009"] and {row["owner_id"] for row in believed(workspace)} == {"ann", "bob", None}
+
+
 def test_repeated_column_names_are_told_apart(workspace, tmp_path):
     wide = "".join(f"{line},zed\n" for line in GOOD.splitlines())
     report = bring_in(workspace, put(tmp_path / "in", HEADER.strip() + ",owner\n" + wide))

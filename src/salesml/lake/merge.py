@@ -58,7 +58,7 @@ def changes(
     }
     if not stored:
         engine.execute(
-            "CREATE TEMP TABLE verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged"
+            "CREATE TEMP VIEW verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged"
         )
     else:
         files = ", ".join(_text(file) for file in stored)
@@ -84,7 +84,8 @@ def changes(
     parts = [_written(spec, load)]
     if complete and stored:
         parts.append(_withdrawn(spec, load))
-    engine.execute(f"CREATE TEMP TABLE written AS {' UNION ALL BY NAME '.join(parts)}")
+    kept = "TABLE" if stored else "VIEW"
+    engine.execute(f"CREATE TEMP {kept} written AS {' UNION ALL BY NAME '.join(parts)}")
     counts = dict(engine.execute("SELECT verdict, count(*) FROM verdict GROUP BY 1").fetchall())
     total = _one(engine, "SELECT count(*) FROM written")
     added, corrected = counts.get("added", 0), counts.get("corrected", 0)

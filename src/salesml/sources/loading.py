@@ -1,4 +1,4 @@
-"""Files into DuckDB: one table of text columns per file of the mapping, with `_file` and `_row`."""
+"""Files into DuckDB: one table of trimmed text columns per file of the mapping, with `_file` and `_row`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from salesml.errors import BadInput
 from salesml.sources.columns import named, unused
@@ -188,7 +189,9 @@ def _append(
     def guarded() -> Iterator[pa.RecordBatch]:
         try:
             for batch in batches:
-                yield batch.cast(schema)
+                *fields, numbers = batch.columns
+                trimmed = [pc.utf8_trim_whitespace(field) for field in fields]
+                yield pa.RecordBatch.from_arrays([*trimmed, numbers], schema=schema)
         except BadInput as error:
             failures.append(error)
             raise

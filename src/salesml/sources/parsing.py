@@ -24,7 +24,6 @@ DATE_SHAPES = {
 BLANK = ("", "null", "n/a", "#n/a", "na", "nan", "none", "nil", "-", "--", "?", "unknown date", "0000-00-00")
 TRUE = ("true", "t", "yes", "y", "1", "x")
 FALSE = ("false", "f", "no", "n", "0")
-SPACES = " \t\r\n\u00a0\u202f\ufeff"
 CODES = "USD|EUR|GBP|CHF|JPY|CNY|CAD|AUD|NZD|INR|BRL|MXN|SEK|NOK|DKK|PLN|CZK|HUF|ZAR|SGD|HKD|KRW|TRY|AED"
 CURRENCY = f"(US|CA|AU|NZ|HK|A|C|R|S)?\\p{{Sc}}|{CODES}"
 EXCEL_EPOCH = "TIMESTAMP '1899-12-30'"
@@ -52,8 +51,8 @@ class Dates:
 
 
 def trimmed(text: str) -> str:
-    """Text without surrounding white space, null if nothing is left."""
-    return f"nullif(trim({text}, {literal(SPACES)}), '')"
+    """Text without surrounding blanks, null if nothing is left."""
+    return f"nullif(trim({text}), '')"
 
 
 def unblanked(text: str) -> str:

@@ -1,0 +1,257 @@
+"""What the pipeline app shows, read from the lake: a board as of one instant, and the story of one deal. Never trains or scores."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from salesml.analytics import pipeline, revenue
+from salesml.errors import NotEnoughData
+from salesml.lake import Lake, Tables, View, visible
+from salesml.workflows.overview import champions, version_tags
+from salesml.workspace import Workspace
+
+MODEL = "deal_outcome"
+ALL_REGIONS = "All regions"
+_KEYS = ["as_of", "model", "model_version"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Which scores are shown: the instant they were computed for, the model version, the days a win counts in."""
+
+    as_of: dt.datetime
+    version: str
+    horizon_days: int | None
+    baseline: bool
+    champion: int | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """All that the screens show as of one instant, from one HEAD.
+
+    deals: `analytics.pipeline.attention` (probability, lo, hi, factors and deal_score missing where not scored); forecast:
+    rows of that table as of `forecast_as_of`; history: region, month, amount; quotas: entity_type, entity_id,
+    period_start, period_end, amount.
+    """
+
+    workspace: Workspace
+    view: View
+    as_of: dt.datetime
+    deals: pd.DataFrame
+    scores: Scores | None
+    forecast: pd.DataFrame
+    forecast_as_of: dt.datetime | None
+    history: pd.DataFrame
+    quotas: pd.DataFrame
+
+    @property
+    def currency(self) -> str:
+        """The workspace's currency."""
+        return self.workspace.settings.currency
+
+    @property
+    def day(self) -> dt.date:
+        """The first day that is not known."""
+        return self.workspace.local_date(self.as_of)
+
+    @property
+    def regions(self) -> list[str]:
+        """Regions with a forecast or an open deal."""
+        forecast = self.forecast.loc[self.forecast["entity_type"] == "region", "entity_id"]
+        return sorted({*forecast, *self.deals["region"]})
+
+    def deals_of(self, region: str) -> pd.DataFrame:
+        """The open deals of a region, or all."""
+        return self.deals if region == ALL_REGIONS else self.deals[self.deals["region"] == region]
+
+    def series(self, region: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """History (month, amount) and forecast rows of a region or the company, in the order of time."""
+        history = self.history if region == ALL_REGIONS else self.history[self.history["region"] == region]
+        sums = history.groupby("month")["amount"].agg(pipeline.total).reset_index().sort_values("month")
+        rows = self._of(self.forecast, region).sort_values("period_start")
+        return (sums[sums["month"].dt.date < rows["period_start"].min()] if len(rows) else sums), rows
+
+    def landing(self, region: str) -> pipeline.Landing | None:
+        """Where the fiscal quarter that begins with or contains `day` lands; None without a forecast."""
+        history, rows = self.series(region)
+        return pipeline.landing(history, rows, self.quarter)
+
+    @property
+    def quarter(self) -> tuple[dt.date, dt.date]:
+        """The fiscal quarter of `day`: first day, first day after."""
+        return pipeline.quarter(self.day, self.workspace.settings.fiscal_year_start)
+
+    def quota(self, region: str) -> Decimal | None:
+        """The revenue target of exactly the quarter; None where none is set."""
+        start, end = self.quarter
+        rows = self._of(self.quotas, region)
+        rows = rows[(rows["period_start"] == start) & (rows["period_end"] == end)]
+        return pipeline.total(rows["amount"]) if len(rows) else None
+
+    def _of(self, rows: pd.DataFrame, region: str) -> pd.DataFrame:
+        if region == ALL_REGIONS:
+            return rows[rows["entity_type"] == "company"]
+        return rows[(rows["entity_type"] == "region") & (rows["entity_id"] == region)]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The instants for which there are scores or forecasts, newest first, and the batches they come from."""
+
+    tables: Tables
+    now: View
+    scores: pd.DataFrame
+    forecasts: pd.DataFrame
+
+    @property
+    def instants(self) -> list[dt.datetime]:
+        """Every as_of there is something for, newest first."""
+        known = pd.concat([self.scores["as_of"], self.forecasts["as_of"]]).drop_duplicates()
+        return [moment.to_pydatetime() for moment in known.sort_values(ascending=False)]
+
+
+def shelf(workspace: Workspace) -> Shelf:
+    """What has been scored and forecast so far, at the newest HEAD."""
+    tables = Lake(workspace).open()
+    now = visible(tables, dt.datetime.now(dt.UTC))
+    scored = now.facts("prediction").filter(lambda rows: (rows.entity_type == "opportunity") & (rows.target == "won"))
+    return Shelf(tables, now, _batches(now, scored), _batches(now, now.facts("forecast")))
+
+
+def board(workspace: Workspace, found: Shelf, as_of: dt.datetime | None = None) -> Board:
+    """The pipeline, its newest scores and the newest forecast as of an instant (default: the newest of the shelf, else now)."""
+    as_of = as_of or next(iter(found.instants), dt.datetime.now(dt.UTC))
+    view = visible(found.tables, as_of)
+    batch, before = _newest(found.scores, as_of), None
+    if batch is not None:
+        earlier = found.scores[found.scores["model_version"] == batch["model_version"]]
+        before = _newest(earlier[earlier["as_of"] < batch["as_of"]], as_of)
+    deals = pipeline.open_deals(view).merge(_scores(found, batch), "left", "opportunity_id")
+    earlier_scores = _scores(found, before)[["opportunity_id", "probability"]]
+    deals = deals.merge(earlier_scores, "left", "opportunity_id", suffixes=("", "_before"))
+    chosen = _newest(found.forecasts, as_of)
+    return Board(
+        workspace, view, as_of,
+        deals=pipeline.attention(deals, workspace.local_date(as_of)),
+        scores=_described(workspace, batch, deals),
+        forecast=_days_of(_rows(found, "forecast", chosen)),
+        forecast_as_of=chosen["as_of"].to_pydatetime() if chosen is not None else None,
+        history=_history(view),
+        quotas=_quotas(view),
+    )  # fmt: skip
+
+
+def story(found: Board, opportunity_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The changes and the activities of a deal as known as of the board's instant, newest first.
+
+    changes: occurred_at, stage, amount, close_date, owner, next_step, status (missing where not changed); activities:
+    occurred_at, type, direction, subject.
+    """
+    view = found.view
+    changes = view.facts("opportunity").filter(lambda rows: rows.opportunity_id == opportunity_id)
+    changes = view.with_state(changes, "user", "owner_id", ["name"], prefix="owner_")
+    columns = [
+        "occurred_at",
+        "change_id",
+        "stage",
+        "amount",
+        "close_date",
+        "owner_id",
+        "owner_name",
+        "next_step",
+        "status",
+    ]
+    activities = view.facts("activity").filter(lambda rows: rows.opportunity_id == opportunity_id)
+    found_changes = view.frame(changes.select(*columns))
+    found_activities = view.frame(activities.select("occurred_at", "type", "direction", "subject"))
+    return (
+        found_changes.sort_values("occurred_at", ascending=False, ignore_index=True),
+        found_activities.sort_values("occurred_at", ascending=False, ignore_index=True),
+    )
+
+
+def names(found: Board) -> dict[str, str]:
+    """Names of the products and competitors that factors speak of, by id."""
+    view = found.view
+    known: dict[str, str] = {}
+    for table in ("product", "competitor"):
+        rows = view.frame(view.state(table, ["name"]))
+        known |= dict(zip(rows[f"{table}_id"], rows["name"], strict=True))
+    return known
+
+
+def _batches(view: View, rows: Any) -> pd.DataFrame:
+    """One row per (as_of, model, model_version), the last written of an as_of first."""
+    batches = view.frame(rows.group_by(_KEYS).aggregate(written=rows.known_at.max()))
+    return batches.sort_values(["as_of", "written"], ascending=False, ignore_index=True)
+
+
+def _newest(batches: pd.DataFrame, as_of: dt.datetime) -> pd.Series | None:
+    fitting = batches[batches["as_of"] <= pd.Timestamp(as_of)]
+    return fitting.iloc[0] if len(fitting) else None
+
+
+def _rows(found: Shelf, name: str, batch: pd.Series | None) -> pd.DataFrame:
+    rows = found.now.facts(name)
+    if batch is None:
+        return found.now.frame(rows.limit(0))
+    wanted = (rows.as_of == batch["as_of"].to_pydatetime()) & (rows.model == batch["model"])
+    version = batch["model_version"]
+    same = rows.model_version.isnull() if pd.isna(version) else rows.model_version == version
+    return found.now.frame(rows.filter(wanted & same))
+
+
+def _scores(found: Shelf, batch: pd.Series | None) -> pd.DataFrame:
+    rows = _rows(found, "prediction", batch)
+    rows = rows[(rows["entity_type"] == "opportunity") & (rows["target"] == "won")]
+    kept = rows[["entity_id", "point", "lo", "hi", "factors", "horizon_days"]]
+    return kept.rename(columns={"entity_id": "opportunity_id", "point": "probability"}).drop_duplicates(
+        "opportunity_id"
+    )
+
+
+def _described(workspace: Workspace, batch: pd.Series | None, deals: pd.DataFrame) -> Scores | None:
+    if batch is None:
+        return None
+    tags = version_tags(workspace, batch["model"], str(batch["model_version"]))
+    horizon = deals["horizon_days"].dropna()
+    return Scores(
+        batch["as_of"].to_pydatetime(),
+        str(batch["model_version"]),
+        int(horizon.iloc[0]) if len(horizon) else None,
+        tags.get("baseline") == "true",
+        dict(champions(workspace)).get(batch["model"]),
+    )
+
+
+def records(frame: pd.DataFrame) -> list[Any]:
+    """The rows of a frame, each with its columns as attributes."""
+    return list(frame.itertuples(index=False))
+
+
+def factors_of(deal: Any) -> list[dict[str, Any]]:
+    """The factors kept with a deal's score, the strongest first; none where it has no score."""
+    return json.loads(deal.factors) if isinstance(deal.factors, str) else []
+
+
+def _history(view: View) -> pd.DataFrame:
+    try:
+        return revenue.monthly(view)
+    except NotEnoughData:
+        return pd.DataFrame({"region": [], "month": pd.to_datetime([]), "amount": []})
+
+
+def _quotas(view: View) -> pd.DataFrame:
+    rows = view.frame(view.state("quota"))
+    return _days_of(rows[rows["target"].fillna("revenue") == "revenue"])
+
+
+def _days_of(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(**{name: pd.to_datetime(rows[name]).dt.date for name in ("period_start", "period_end")})

@@ -1,0 +1,123 @@
+"""The screen Deals: which open deals need me, and what the probabilities are worth."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from salesml.analytics import pipeline
+from salesml.apps import text, theme
+from salesml.apps.data import ALL_REGIONS, MODEL, Board, factors_of, records
+
+HEADS = ["Deal", "P(win)", "Amount", "Age", "Last activity", "Warning signs", "Strongest factor of P(win)"]
+
+
+def chosen(board: Board, region: str, minimum: float, warned: bool) -> pd.DataFrame:
+    """The open deals of a region worth at least `minimum`, all or those with a warning sign, in the order of attention.
+
+    A deal without a known amount is left out as soon as a minimum is set.
+    """
+    deals = board.deals_of(region)
+    if minimum > 0:
+        deals = deals[deals["amount"].astype("float64") >= minimum]
+    return deals[deals["warned"]] if warned else deals
+
+
+def answer(board: Board, region: str = ALL_REGIONS, minimum: float = 0, rows: int = 10) -> str:
+    """The answer in one sentence: how many deals need somebody first, and what they are worth."""
+    deals = chosen(board, region, minimum, warned=False)
+    warned = deals[deals["warned"]]
+    whose = "" if region == ALL_REGIONS else f" in {escape(region)}"
+    above = f" of at least {text.money(minimum, board.currency)}" if minimum > 0 else ""
+    if deals.empty:
+        return f'<p class="answer">No deal{above} is open{whose}.</p>'
+    if warned.empty:
+        return f'<p class="answer">None of the {text.count(len(deals), "open deal")}{above}{whose} shows a warning sign.</p>'
+    first = warned.head(rows)
+    worth = text.money(pipeline.total(first["amount"]), board.currency)
+    verb = "needs" if len(first) == 1 else "need"
+    told = f"<strong>{text.count(len(first), 'deal')}</strong>{whose} {verb} you first, worth <strong>{worth}</strong>"
+    share = f"{len(warned):,} of {text.count(len(deals), 'open deal')}{above} show a warning sign."
+    return f'<p class="answer">{told}: {share}</p>'
+
+
+def listing(board: Board, deals: pd.DataFrame, names: dict[str, str], rows: int = 10) -> str:
+    """The first deals of `chosen` as a table, one row a deal, each with a button that opens its story."""
+    if deals.empty:
+        return ""
+    shown = [_row(board, deal, names) for deal in records(deals.head(rows))]
+    order = "warned ones first, then by what is at stake: amount × P(win)" if board.scores else "warned ones first"
+    caption = f"{min(rows, len(deals)):,} of {text.count(len(deals), 'deal')}, {order}"
+    horizon = board.scores.horizon_days if board.scores else None
+    when = f"within {text.days(horizon)}" if horizon else "in the end"
+    meaning = f"P(win) is the probability that the deal is won {when}, with its 90 % interval." if board.scores else ""
+    heads = [f"{name} ({board.currency})" if name == "Amount" else name for name in HEADS]
+    return theme.table(caption, heads, shown, numbers=(2,), kind="cards") + f'<p class="soft">{meaning}</p>'
+
+
+def scores_worth(board: Board) -> str:
+    """What the reader must know of the probabilities: none, of no signal, of another day, or what they mean."""
+    scores, told = board.scores, []
+    if scores is None:
+        known = board.workspace
+        first = "" if _has_champion(known) else f"{theme.command('salesml train deals')}, then "
+        return theme.notice(
+            f"The deals have no P(win) as of this day. Run {first}{theme.command('salesml score deals')}"
+        )
+    if scores.baseline:
+        told.append(
+            "The deal model found no signal it could prove about who wins: P(win) is only how often deals like these were won "
+            "before. Go by amount, age and silence rather than by P(win)."
+        )
+    if scores.as_of != board.as_of:
+        told.append(f"P(win) is as known at {text.known(scores.as_of, board.workspace.zone)}.")
+    if scores.champion is not None and str(scores.champion) != scores.version:
+        told.append(
+            f"P(win) is of model version {escape(scores.version)}, the champion is version {scores.champion} now. "
+            f"Run {theme.command('salesml score deals')}"
+        )
+    unscored = int(board.deals["probability"].isna().sum())
+    if unscored:
+        told.append(f"{text.count(unscored, 'open deal')} of {len(board.deals):,} without a score.")
+    return "".join(map(theme.notice, told))
+
+
+def strongest(deal: Any, names: dict[str, str], currency: str) -> str:
+    """The strongest factor of a deal's score in words."""
+    found = factors_of(deal)
+    if not found:
+        return text.MISSING
+    first = max(found, key=lambda one: abs(one["effect"]))
+    told = escape(text.factor(first, names, currency))
+    return f'{told} <small class="{"for" if first["effect"] >= 0 else "against"}">{text.direction(first["effect"])}</small>'
+
+
+def probability(deal: Any) -> str:
+    """P(win) with its interval: 34 % (21 to 48 %)."""
+    if pd.isna(deal.probability):
+        return text.MISSING
+    told = text.percent(deal.probability)
+    return told if pd.isna(deal.lo) else f"{told} <small>{text.percent(deal.lo)} to {text.percent(deal.hi)}</small>"
+
+
+def _has_champion(workspace: Any) -> bool:
+    from salesml.workflows.overview import champions
+
+    return MODEL in dict(champions(workspace))
+
+
+def _row(board: Board, deal: Any, names: dict[str, str]) -> list[str]:
+    button = f'<button type="button" class="open" data-deal="{escape(deal.opportunity_id)}">{escape(str(deal.name))}</button>'
+    account = " · ".join(escape(str(part)) for part in (deal.account, deal.owner) if not pd.isna(part))
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in text.warnings(deal))
+    return [
+        f"{button}<small>{account}</small><small>{escape(str(deal.stage))}</small>",
+        probability(deal),
+        text.amount(deal.amount),
+        text.days(deal.age_days),
+        text.ago(deal.days_since_activity),
+        f'<ul class="why">{reasons}</ul>' if reasons else "none",
+        strongest(deal, names, board.currency),
+    ]

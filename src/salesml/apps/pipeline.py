@@ -1,0 +1,157 @@
+"""The pipeline and forecast app: where do we land this quarter, how sure are we, which deals need me."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+
+import ipywidgets as widgets
+from IPython.display import HTML, display
+
+from salesml.apps import deals, landing, story, text, theme
+from salesml.apps.data import ALL_REGIONS, Board, Shelf, board, names, records, shelf
+from salesml.apps.page import Page
+from salesml.errors import SalesmlError
+from salesml.lake import Lake
+from salesml.workspace import Workspace
+
+SCREENS = ("Landing", "Deals", "Deal story")
+ROWS = (10, 25, 100)
+
+
+def app(workspace: Workspace | None = None) -> widgets.Widget:
+    """Show the app of a workspace (default: the one salesml is called for): a picture of it at once, then the app itself."""
+    display(HTML(theme.style()))
+    try:
+        made = PipelineApp(workspace or Workspace.open())
+    except SalesmlError as error:
+        return widgets.HTML(f'<div class="app">{theme.notice(escape(str(error)))}</div>')
+    display(HTML(made.snapshot()))
+    return made.root
+
+
+class PipelineApp:
+    """The widgets and what they do to each other; `root` is what is displayed. It reads the lake and never writes."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.page = Page(self.look, self.choose)
+        self.as_of = widgets.Dropdown(description="Known up to")
+        self.region = widgets.Dropdown(description="Region")
+        self.minimum = widgets.BoundedFloatText(
+            description=f"Minimum amount ({workspace.settings.currency})", min=0, max=1e15, step=1000, value=0
+        )
+        self.show = widgets.Dropdown(
+            description="Show", options=[("With a warning sign", True), ("All open deals", False)]
+        )
+        self.rows = widgets.Dropdown(description="How many", options=[(f"First {n}", n) for n in ROWS])
+        self.deal = widgets.Dropdown(description="Deal")
+        self.heading, self.footing = widgets.HTML(), widgets.HTML()
+        self.landing, self.urgent, self.list, self.story = (widgets.HTML() for _ in range(4))
+        self.tabs = widgets.Tab(
+            [
+                self.landing,
+                widgets.VBox([self.urgent, _bar(self.minimum, self.show, self.rows), self.list]),
+                widgets.VBox([_bar(self.deal).add_class("long"), self.story]),
+            ],
+            titles=SCREENS,
+        )
+        parts = [self.heading, _bar(self.as_of, self.region), self.tabs, self.footing, self.page]
+        self.root = widgets.VBox(parts).add_class("app")
+        self._drawing = False
+        self._load(None)
+        self._on(self.as_of, lambda: self._load(self.as_of.value))
+        for control in (self.region, self.minimum, self.show, self.rows):
+            self._on(control, self._draw)
+        self._on(self.deal, self._draw_story)
+        self._on(self.tabs, self._draw_story, "selected_index")
+
+    def look(self) -> None:
+        """Read again if the lake has changed since."""
+        if Lake(self.workspace).head().id != self.found.tables.head.id:
+            at_newest = not self.found.instants or self.as_of.value == self.found.instants[0]
+            self._load(None if at_newest else self.as_of.value)
+
+    def choose(self, opportunity_id: str) -> None:
+        """Open the story of a deal, whatever the filters are."""
+        if opportunity_id not in set(self.board.deals["opportunity_id"]):
+            return
+        if opportunity_id not in {value for _, value in self.deal.options}:
+            self.minimum.value, self.region.value = 0, ALL_REGIONS
+        self.deal.value = opportunity_id
+        self.tabs.selected_index = SCREENS.index("Deal story")
+        self.page.focus("#story")
+
+    def snapshot(self) -> str:
+        """The first screen as plain HTML, for the moments before the widgets are there."""
+        tabs = "".join(
+            f'<li class="lm-TabBar-tab{" lm-mod-current" if not i else ""}">{name}</li>'
+            for i, name in enumerate(SCREENS)
+        )
+        bar = f'<div class="lm-TabBar"><ul class="lm-TabBar-content">{tabs}</ul></div>'
+        waiting = '<p class="soft controls" role="status">Getting ready…</p>'
+        body = re.sub(r' id="\w+"', "", self.landing.value)
+        screen = f'<div class="widget-tab">{bar}<div class="widget-tab-contents">{body}</div></div>'
+        return f'<div id="snapshot" class="app">{self.heading.value}{waiting}{screen}{self.footing.value}</div>'
+
+    def _on(self, control: widgets.Widget, act: Callable[[], None], name: str = "value") -> None:
+        """Act when the reader changes a control, not when it is filled."""
+        control.observe(lambda _: None if self._drawing else act(), name)
+
+    def _load(self, as_of: dt.datetime | None) -> None:
+        """Read the lake as of an instant and draw everything; the choices made stay where they still exist."""
+        self.found: Shelf = shelf(self.workspace)
+        self.board: Board = board(self.workspace, self.found, as_of)
+        self.names = names(self.board)
+        self._drawing = True
+        zone = self.workspace.zone
+        instants = self.found.instants or [self.board.as_of]
+        _offer(
+            self.as_of,
+            [(text.known(moment, zone).removeprefix("the end of "), moment) for moment in instants],
+            self.board.as_of,
+        )
+        _offer(self.region, [(name, name) for name in (ALL_REGIONS, *self.board.regions)], self.region.value)
+        self._drawing = False
+        self._draw()
+
+    def _draw(self) -> None:
+        at, region = self.board, self.region.value
+        name, zone = escape(self.workspace.settings.name), self.workspace.zone
+        self.heading.value = f"<h1>{name} · pipeline and forecast</h1>"
+        self.landing.value = landing.screen(at, region)
+        self.urgent.value = deals.answer(at, region, self.minimum.value, self.rows.value) + deals.scores_worth(at)
+        listed = deals.chosen(at, region, self.minimum.value, self.show.value)
+        self.list.value = deals.listing(at, listed, self.names, self.rows.value)
+        shown = deals.chosen(at, region, self.minimum.value, warned=False)
+        labels = [(f"{row.name} · {text.money(row.amount, at.currency)}", row.opportunity_id) for row in records(shown)]
+        self._drawing = True
+        _offer(self.deal, labels, self.deal.value)
+        self._drawing = False
+        self._draw_story()
+        told = [f"Lake state {self.found.tables.head.id}"]
+        if at.scores:
+            told.append(
+                f"scores of deal model version {escape(at.scores.version)}, {text.known(at.scores.as_of, zone)}"
+            )
+        if at.forecast_as_of:
+            told.append(f"forecast of {text.known(at.forecast_as_of, zone)}")
+        self.footing.value = f"<footer>{'; '.join(told)}.</footer>"
+
+    def _draw_story(self) -> None:
+        """Draw the story only while it is looked at: it asks the lake."""
+        if self.tabs.selected_index == SCREENS.index("Deal story"):
+            self.story.value = story.screen(self.board, self.deal.value, self.names)
+
+
+def _bar(*controls: widgets.Widget) -> widgets.Box:
+    return widgets.Box(list(controls)).add_class("controls")
+
+
+def _offer(control: widgets.Dropdown, options: Sequence[tuple[str, object]], wanted: object) -> None:
+    """Give a dropdown its options, keeping the wanted value if it is among them, else the first."""
+    control.options = options
+    values = [value for _, value in options]
+    control.value = wanted if wanted in values else (values[0] if values else None)

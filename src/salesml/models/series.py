@@ -23,6 +23,8 @@ ENSEMBLE = "ensemble"
 THIRDS_BACK = (3, 6, 1, 2, 5, 4, *range(7, 25))
 #: Earlier origins of all series together are about this many; a series has at least 2 and at most all of THIRDS_BACK.
 EARLIER_ORIGINS, FEWEST = 2000, 2
+#: Intervals rest on origins that knew at least this share of what is known now: from less, the same model errs more.
+LIKE_NOW = 0.6
 #: Weights are (a series' relative error, shrunk to the file's as if by 4 more origins) to the power −4, floored at 5
 #: % of the mean.
 PRIOR_ORIGINS, SHARPNESS, SMALLEST_ERROR = 4.0, 4.0, 0.05
@@ -172,58 +174,70 @@ def _cutoffs(length: int, season: int, backs: list[int], offsets: list[int]) -> 
     ]
 
 
-def _at(panel: _Panel, back: int, names: list[str]) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
-    """The series that reach back so far, and each named model's forecast of them from there with intervals."""
-    which = np.array([i for i, y in enumerate(panel.histories) if len(y) - back >= SHORTEST], dtype="int64")
-    if not len(which):
-        return which, {}
+@dataclass(frozen=True)
+class _View:
+    """What was known `back` periods before the end: N series, and R earlier origins of theirs with the errors known since.
+
+    `place` [R] points into the N; `actuals` [R, horizon] are NaN where not known; `forecasts` and `earlier` are by model.
+    """
+
+    which: np.ndarray
+    now: list[np.ndarray]
+    forecasts: np.ndarray
+    place: np.ndarray
+    past: list[np.ndarray]
+    earlier: np.ndarray
+    actuals: np.ndarray
+
+
+def _view(panel: _Panel, back: int) -> _View:
+    which = [i for i, y in enumerate(panel.histories) if len(y) - back >= SHORTEST]
     now = [panel.histories[i][: len(panel.histories[i]) - back] for i in which]
-    own = panel.origins.forecasts[[panel.row[i, len(y)] for i, y in zip(which, now, strict=True)]]
     pairs = [
-        (place, panel.row[i, len(y) - offset])
-        for place, (i, y) in enumerate(zip(which, now, strict=True))
-        for offset in panel.offsets
-        if (i, len(y) - offset) in panel.row and len(y) - offset in _cutoffs(len(y), panel.season, [0], panel.offsets)
+        (at, panel.row[i, cut])
+        for at, (i, y) in enumerate(zip(which, now, strict=True))
+        for cut in _cutoffs(len(y), panel.season, [0], panel.offsets)[1:]
     ]
     place, rows = np.array(pairs, dtype="int64").reshape(-1, 2).T
-    past = [now[p][: panel.origins.cutoff[r]] for p, r in zip(place, rows, strict=True)]
+    past = [now[at][: panel.origins.cutoff[row]] for at, row in zip(place, rows, strict=True)]
     actuals = np.full((len(rows), panel.horizon), np.nan)
-    for at, (p, y) in enumerate(zip(place, past, strict=True)):
-        known = now[p][len(y) : len(y) + panel.horizon]
-        actuals[at, : len(known)] = known
-    units = np.array([error_unit(y, panel.season) for y in past])
-    now_units = np.array([error_unit(y, panel.season) for y in now])
-    lengths = np.array([len(y) for y in now])
-    earlier = panel.origins.forecasts[rows]
+    for row, (at, y) in enumerate(zip(place, past, strict=True)):
+        known = now[at][len(y) : len(y) + panel.horizon]
+        actuals[row, : len(known)] = known
+    own = panel.origins.forecasts[[panel.row[i, len(y)] for i, y in zip(which, now, strict=True)]]
+    return _View(np.array(which), now, own, place, past, panel.origins.forecasts[rows], actuals)
+
+
+def _at(panel: _Panel, back: int, names: list[str]) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    """The series that reach back so far, and each named model's forecast of them from there with intervals."""
+    if max(map(len, panel.histories)) - back < SHORTEST:
+        return np.zeros(0, dtype="int64"), {}
+    view = _view(panel, back)
+    lengths, known = np.array(list(map(len, view.now))), np.array(list(map(len, view.past)), dtype="int64")
+    units = np.array([error_unit(y, panel.season) for y in view.past])
+    like_now = known >= LIKE_NOW * lengths[view.place]
+    like_now = like_now if like_now.any() else ~like_now
+    now_units = np.array([error_unit(y, panel.season) for y in view.now])
     found = {}
     for name in names:
         if name == ENSEMBLE:
-            before, point = _combine(panel, place, past, earlier, actuals, now, own)
+            before, point = _combine(panel, view)
         else:
             at = panel.origins.models.index(name)
-            before, point = earlier[:, at], own[:, at]
-        quantiles = error_quantiles(
-            Errors(actuals - before, place, panel.origins.cutoff[rows], units), now_units, lengths
-        )
-        found[name] = with_intervals(point, quantiles, panel.nonnegative[which])
-    return which, found
+            before, point = view.earlier[:, at], view.forecasts[:, at]
+        errors = Errors(*(part[like_now] for part in (view.actuals - before, view.place, known, units)))
+        quantiles = error_quantiles(errors, now_units, lengths)
+        found[name] = with_intervals(point, quantiles, panel.nonnegative[view.which])
+    return view.which, found
 
 
-def _combine(
-    panel: _Panel,
-    place: np.ndarray,
-    past: list[np.ndarray],
-    earlier: np.ndarray,
-    actuals: np.ndarray,
-    now: list[np.ndarray],
-    own: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+def _combine(panel: _Panel, view: _View) -> tuple[np.ndarray, np.ndarray]:
     """The median at earlier origins (nothing in it was learned there), and the weighted, corrected forecast now."""
     chosen = [panel.origins.models.index(name) for name in panel.combined]
-    earlier, own = earlier[:, chosen], own[:, chosen]
-    weights = _weights(place, np.abs(earlier - actuals[:, None]), len(now))
+    earlier, own = view.earlier[:, chosen], view.forecasts[:, chosen]
+    weights = _weights(view.place, np.abs(earlier - view.actuals[:, None]), len(view.now))
     point = np.einsum("im,imh->ih", weights, own)
-    correction = pooled_correction(past, earlier, actuals, now, own, panel.season)
+    correction = pooled_correction(view.past, earlier, view.actuals, view.now, own, panel.season)
     return centre(earlier), point if correction is None else point + correction
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 from salesml.errors import BadInput
 
 DAY = 86_400
-#: Share of the series (of three observations or more) that must have the file's spacing; below it the file mixes
-#: frequencies.
+#: Steps that a series must have for its spacing to count, where any series has so many.
+TELLING = 3
+#: Share of these series that must have the file's spacing; below it the file mixes frequencies.
 AGREEMENT = 0.9
 NOTATIONS = (
     ("%Y-%m-%d", "2017-01-31"),
@@ -154,7 +155,10 @@ def find_calendar(ids: pd.Series, times: pd.Series, notation: str, file: str, ig
     steps = frame.groupby("id", sort=True)["time"].diff()
     if notation != INTEGER:
         steps = steps.dt.total_seconds()
-    typical = steps.groupby(frame["id"]).quantile(0.5, interpolation="lower").dropna()
+    by_series = steps.groupby(frame["id"])
+    typical = by_series.quantile(0.5, interpolation="lower").dropna()
+    telling = by_series.count().loc[typical.index] >= TELLING
+    typical = typical[telling] if telling.any() else typical
     spacing = typical.map(lambda step: _spacing(step, notation))
     counts = spacing.value_counts()
     if counts.empty:

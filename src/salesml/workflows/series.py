@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
-import io
 import json
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,7 @@ def read_series(file: Path, columns: tuple[str, str, str] = COLUMNS) -> pd.DataF
     if not file.stat().st_size:
         raise BadInput("the file is empty", file.name, mend="Give columns unique_id, ds, y.")
     try:
-        table = _read_any(file, name, columns)
+        table = _read_any(file, name)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(
@@ -125,29 +125,27 @@ def read_series(file: Path, columns: tuple[str, str, str] = COLUMNS) -> pd.DataF
     return table[list(columns)].set_axis(list(COLUMNS), axis=1).apply(_as_text)
 
 
-def _read_any(file: Path, name: str, columns: tuple[str, str, str]) -> pd.DataFrame:
+def _read_any(file: Path, name: str) -> pd.DataFrame:
     if name.endswith(".parquet"):
         return pd.read_parquet(file)
     if name.endswith((".xlsx", ".xls")):
         return pd.read_excel(file, engine="calamine", dtype=object, keep_default_na=False, na_values=[""])
     try:
-        return _read_text(file, "utf-8-sig", columns)
+        return _read_text(file, "utf-8-sig")
     except UnicodeDecodeError:
-        return _read_text(file, "cp1252", columns)
+        return _read_text(file, "cp1252")
 
 
-def _read_text(file: Path, encoding: str, columns: tuple[str, str, str]) -> pd.DataFrame:
-    """The three columns as text, or an empty frame with the file's columns where one of them is missing."""
+def _read_text(file: Path, encoding: str) -> pd.DataFrame:
+    """All columns as text; the separator is the one that is most often in the header."""
     with (gzip.open if file.name.lower().endswith(".gz") else open)(file, "rt", encoding=encoding) as text:
         header = text.readline()
     separator = max(",;\t|", key=header.count)
-    names = pd.read_csv(io.StringIO(header), sep=separator, dtype="str").columns
-    wanted = [name for name in names if name.strip() in columns]
-    if len(wanted) < len(columns):
-        return pd.DataFrame(columns=names)
-    return pd.read_csv(
-        file, sep=separator, encoding=encoding, dtype="str", keep_default_na=False, na_values=[""], usecols=wanted
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header: never cut them silently
+        return pd.read_csv(
+            file, sep=separator, encoding=encoding, dtype="str", keep_default_na=False, na_values=[""], index_col=False
+        )
 
 
 def _as_text(column: pd.Series) -> pd.Series:

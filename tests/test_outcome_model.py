@@ -160,6 +160,18 @@ def test_table_effects_are_catboosts_own_shap_values() -> None:
     assert table.base == pytest.approx(expected[0, -1], abs=1e-12)
 
 
+def test_trees_without_a_split_have_no_effects() -> None:
+    rng = np.random.default_rng(4)  # statistics of a category of pure chance: some trees find nothing to split by
+    X = pd.DataFrame({"c": pd.Categorical.from_codes(rng.integers(0, 40, 400), [f"v{i}" for i in range(40)])})
+    pool = Pool(X, rng.integers(0, 2, 400), cat_features=["c"])
+    trees = CatBoostClassifier(
+        iterations=30, depth=4, one_hot_max_size=8, max_ctr_complexity=1, random_seed=4, verbose=0, allow_writing_files=False
+    ).fit(pool)
+    expected, table = trees.get_feature_importance(pool, type="ShapValues"), TreeEffects(trees)
+    assert any(not entries for entries in table.tables)
+    assert np.abs(table.effects(trees.calc_leaf_indexes(pool)) - expected[:, :-1]).max() < 1e-12
+
+
 def test_shared_values_of_a_number_are_learned_without_the_rows_own_entity() -> None:
     price = np.r_[np.full(40, 5000.0), np.full(30, 99.5), np.arange(1000, 1060) + 0.25]
     X = pd.DataFrame({"price": price})
@@ -204,6 +216,14 @@ def test_certainty_of_rates_counts_entities_not_rows() -> None:
     assert rows.rate == pytest.approx(entities.rate, abs=0.01)
     widths = [np.subtract(*model.interval(X.head(1))[::-1])[0] for model in (rows, entities)]
     assert widths[1] > 2.5 * widths[0]
+
+
+def test_features_that_never_vary_are_refused() -> None:
+    X, y = pd.DataFrame({"a": [1.0] * 60, "b": ["x"] * 60}), np.tile([0.0, 1.0], 30)
+    with pytest.raises(NotEnoughData, match="every feature has one value only"):
+        OutcomeModel.fit(X, y, calibration=(X, y))
+    late = X.assign(a=np.r_[np.zeros(52), np.arange(8)])  # varies only where the number of trees is chosen
+    assert len(OutcomeModel.fit(late, y, calibration=(late, y), members=2).predict(late)) == 60
 
 
 def test_too_few_or_wrong_outcomes_are_refused() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from catboost import CatBoost, CatBoostClassifier, Pool
 from scipy.special import expit
 
+from salesml.errors import NotEnoughData
 from salesml.evaluation.bootstrap import row_weights
 from salesml.models.bag import bag_interval, pooled_variance
 from salesml.models.calibrators import Calibrator, fit_calibrator
@@ -82,7 +83,7 @@ class OutcomeModel:
 
         The last 15 % of the rows choose among `candidates` and the number of trees (entities found there are kept out
         of the earlier part), then all rows are fitted. Same data, seed and threads give the same model. Raises
-        NotEnoughData where either class is too rare, BadInput where `calibration` lacks a column.
+        NotEnoughData where either class is too rare or no feature varies, BadInput where `calibration` lacks a column.
         """
         outcomes, later_outcomes = require_classes(y), np.asarray(calibration[1], dtype="float64")
         names = infer_categorical(X) if categorical is None else tuple(categorical)
@@ -90,7 +91,10 @@ class OutcomeModel:
         best = min(trials, key=lambda trial: np.inf if trial.log_loss is None else trial.log_loss)
         chosen = replace(best.settings, trees=best.trees)
         encoder = Encoder.fit(X, names, with_repeats=chosen.repeats, groups=groups)
-        pool = Pool(encoder.encode(X, trained_on=True), outcomes, cat_features=list(names))
+        frame = encoder.encode(X, trained_on=True)
+        if not _varies(frame):
+            raise NotEnoughData("every feature has one value only in the training rows; a model needs one that varies.")
+        pool = Pool(frame, outcomes, cat_features=list(names))
         later = Pool(encoder.encode(calibration[0]), cat_features=list(names))
 
         def grown(number: int, weights: np.ndarray | None) -> tuple[CatBoost, Calibrator]:
@@ -170,16 +174,21 @@ def _try(
     seed: int,
     threads: int,
 ) -> Trial:
-    """Train on the early rows, stop on the last; at most 100 trees and no loss where either part lacks a class."""
+    """Train on the early rows, stop on the last; at most 100 trees and no loss where that cannot be done."""
     last = np.arange(len(X)) >= int(len(X) * (1 - STOPPING_SHARE))
     entities = np.arange(len(X)) if groups is None else pd.factorize(np.asarray(groups), use_na_sentinel=False)[0]
     early = ~np.isin(entities, entities[last])
-    if len(np.unique(y[early])) < 2 or len(np.unique(y[last])) < 2:
-        return Trial(settings, min(100, settings.trees), None)
     encoder = Encoder.fit(X[early], names, with_repeats=settings.repeats, groups=entities[early])
-    pool = Pool(encoder.encode(X[early], trained_on=True), y[early], cat_features=list(names))
+    frame = encoder.encode(X[early], trained_on=True)
+    if len(np.unique(y[early])) < 2 or len(np.unique(y[last])) < 2 or not _varies(frame):
+        return Trial(settings, min(100, settings.trees), None)
+    pool = Pool(frame, y[early], cat_features=list(names))
     grown = _grow(pool, settings, seed, threads, Pool(encoder.encode(X[last]), y[last], cat_features=list(names)))
     return Trial(settings, max(1, int(grown.tree_count_)), float(grown.best_score_["validation"]["Logloss"]))
+
+
+def _varies(frame: pd.DataFrame) -> bool:
+    return any(frame[name].nunique(dropna=False) > 1 for name in frame)
 
 
 def _grow(pool: Pool, settings: Settings, seed: int, threads: int, stop_on: Pool | None = None) -> CatBoost:

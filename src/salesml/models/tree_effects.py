@@ -32,7 +32,7 @@ class TreeEffects:
         self.width = len(trees.feature_names_)
         self.tables: list[list[tuple[int, np.ndarray]]] = []
         for tree in content["oblivious_trees"]:
-            owners = [features[split["split_index"]] for split in tree["splits"]]
+            owners = [features[split["split_index"]] for split in tree["splits"] or ()]
             values, weights = np.array(tree["leaf_values"]) * scale, np.array(tree["leaf_weights"])
             expected = _expectations(values, weights, len(owners))
             self.base += float(expected[0, 0])

@@ -206,7 +206,7 @@ LEFTOVER = "import subprocess; child = subprocess.Popen(['sleep', '300']); print
         ("import sys; sys.exit(0)", {}, "failed", "EndedEarly"),
         pytest.param("input('?')", {}, "failed", "StdinNotImplementedError", marks=pytest.mark.slow),
         ("import time; time.sleep(20)", {"cell_timeout_s": 1}, "timeout", "Timeout"),
-        ("import time; time.sleep(20)", {"timeout_s": 4}, "timeout", "Timeout"),
+        pytest.param("import time; time.sleep(20)", {"timeout_s": 4}, "timeout", "Timeout", marks=pytest.mark.slow),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", {}, "killed", "DeadKernel"),
     ],
     ids=["error", "exit", "input", "cell-timeout", "whole-timeout", "killed"],
@@ -269,6 +269,7 @@ def test_a_killed_runner_reads_as_killed_and_takes_its_kernel_along(workspace, t
     assert run_notebook(workspace, source, cell_timeout_s=0.2).status == "timeout"  # leftovers do not hinder
 
 
+@pytest.mark.slow
 def test_from_a_thread_beside_another_run(workspace, tmp_path):
     done = []
     cells = {"10_one.ipynb": "shared = 1", "20_two.ipynb": "shared"}

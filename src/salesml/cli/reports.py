@@ -17,6 +17,7 @@ from salesml.errors import BadParameter, SalesmlError, WorkspaceError
 from salesml.workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
+ENCRYPTED = "--KernelManager.transport_encryption=auto"  # what kernels say stays between them and the server
 # nothing an app shows comes from outside; the browser is told so
 OWN_ASSETS_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")]
@@ -62,6 +63,7 @@ def lab(
     options = [
         f"--ServerApp.root_dir={catalogue.folder()}",
         f"--ServerApp.ip={LOOPBACK}",
+        ENCRYPTED,
         f"--ServerApp.port={port}",
         f"--ServerApp.open_browser={browser}",
         f"--ServerApp.allow_root={os.geteuid() == 0}",
@@ -87,6 +89,7 @@ def pipeline_app(
     options = [
         str(notebook),
         f"--Voila.ip={LOOPBACK}",
+        ENCRYPTED,
         f"--port={port}",
         f"--Voila.open_browser={browser}",
         "--template=salesml",

@@ -84,7 +84,10 @@ def test_certificate_has_intervals_blocks_and_reasons(studied: Studied) -> None:
     chosen = saved["unseen_rows"][saved["chosen"]]
     assert chosen["auc"]["lo"] > 0.65 and chosen["log_loss_minus_base_rate"]["hi"] < 0
     blocks = saved["blocks"]
-    assert blocks["train"]["last"] < blocks["calibration"]["first"] and blocks["calibration"]["last"] < blocks["test"]["first"]
+    assert (
+        blocks["train"]["last"] < blocks["calibration"]["first"]
+        and blocks["calibration"]["last"] < blocks["test"]["first"]
+    )
     assert saved["rows_used"] == 1497 == sum(block["rows"] for block in blocks.values())
     assert saved["file"]["sha256"] == studied.sheet.sha256 and set(saved["versions"]) >= {"salesml", "catboost"}
 
@@ -177,6 +180,7 @@ WRONG: list[tuple[dict, type[SalesmlError], str]] = [
     ({"drop": ("Result",)}, BadParameter, "'Result' is the target"),
     ({"drop": ("Region",), "keep": ("Region",)}, BadParameter, "both kept and dropped"),
     ({"in_order": True}, BadParameter, "give one"),
+    ({"name": "../escape"}, BadParameter, "--name"),
     ({"time": "Region"}, BadInput, "neither dates nor numbers"),
 ]
 
@@ -233,7 +237,9 @@ def test_the_real_win_loss_table_meets_its_bars(tmp_path: Path, monkeypatch: pyt
     """AUC ≥ 0.83, log loss ≤ 0.395, ECE ≤ 0.015 on unseen rows, without what is known only at close."""
     monkeypatch.setattr(study_models, "CANDIDATES", ALL_CANDIDATES)
     folder = shared_data("ibm_sales_win_loss")
-    at_close = [name for name in read_table(folder / "sales_win_loss.csv.gz").frame if re.search("Days|Count$|Ratio", name)]
+    at_close = [
+        name for name in read_table(folder / "sales_win_loss.csv.gz").frame if re.search("Days|Count$|Ratio", name)
+    ]
     at_close.remove("Client Size By Employee Count")
     question = Question("Opportunity Result", "Won", "ibm", id="Opportunity Number", known_at_close=tuple(at_close))
     found = study(folder / "sales_win_loss.csv.gz", question, tmp_path, None, silent).certificate
@@ -247,7 +253,12 @@ def test_the_real_win_loss_table_meets_its_bars(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "file", "question", "suspects"),
     [
-        ("x_education_leads", "Leads.csv.gz", Question("Converted", "1", "x", id="Prospect ID"), {"Tags", "Lead Quality"}),
+        (
+            "x_education_leads",
+            "Leads.csv.gz",
+            Question("Converted", "1", "x", id="Prospect ID"),
+            {"Tags", "Lead Quality"},
+        ),
         ("uci_bank_marketing", "bank-additional-full.csv.gz", Question("y", "yes", "x", in_order=True), {"duration"}),
         ("uci_online_shoppers", "online_shoppers_intention.csv.gz", Question("Revenue", "1", "x"), {"PageValues"}),
     ],

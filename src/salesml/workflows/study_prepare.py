@@ -11,6 +11,7 @@ import pandas as pd
 from salesml.errors import BadInput, BadParameter, NotEnoughData, UnknownName
 from salesml.evaluation.splits import Blocks, by_hash, by_time, entities_of
 from salesml.models.columns import text_of
+from salesml.registry.catalog import NAME
 from salesml.workflows.study_columns import Holds, converted, times
 from salesml.workflows.study_input import Sheet
 from salesml.workflows.study_recipe import Recipe, told_features
@@ -105,6 +106,8 @@ def prepare(sheet: Sheet, question: Question) -> Prepared:
 
 
 def _check_names(sheet: Sheet, question: Question) -> None:
+    if not NAME.fullmatch(question.name):
+        raise BadParameter(f"--name {question.name!r} is not 1 to 100 letters, digits, '_', '-', '.', first no sign")
     columns = list(sheet.frame.columns)
     asked: dict[str, Iterable[str | None]] = {
         "--target": [question.target], "--time": [question.time], "--id": [question.id],

@@ -18,7 +18,15 @@ EVENTS = 158_706
 FLOW = ("A_SUBMITTED", "A_PARTLYSUBMITTED", "W_Afhandelen leads", "A_PREACCEPTED", "W_Completeren aanvraag", "A_ACCEPTED",
         "O_SELECTED", "A_FINALIZED", "O_CREATED", "O_SENT", "W_Nabellen offertes", "W_Nabellen offertes", "O_SENT_BACK",
         "W_Valideren aanvraag", "O_ACCEPTED", "A_REGISTERED", "A_APPROVED", "A_ACTIVATED")  # fmt: skip
-COLUMNS = ("case:REG_DATE", "case:concept:name", "case:AMOUNT_REQ", "org:resource", "lifecycle:transition", "concept:name", "time:timestamp")
+COLUMNS = (
+    "case:REG_DATE",
+    "case:concept:name",
+    "case:AMOUNT_REQ",
+    "org:resource",
+    "lifecycle:transition",
+    "concept:name",
+    "time:timestamp",
+)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "bpic2012"
 IMPORT = """
 import json, sys, time
@@ -40,7 +48,10 @@ def run() -> dict[str, Any]:
         folder = SHARED if SHARED.exists() else _made_up(Path(scratch) / "bpic2012")
         started = time.monotonic()
         output = subprocess.run(
-            [sys.executable, "-c", IMPORT, f"{scratch}/workspace", str(folder)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", IMPORT, f"{scratch}/workspace", str(folder)],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         wall = time.monotonic() - started
         measured = json.loads(output)
@@ -64,10 +75,14 @@ def _made_up(folder: Path) -> Path:
         written, case = 0, 100_000
         while written < EVENTS:
             case += 1
-            moment = begun = dt.datetime(2011, 10, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=chance.randrange(14_000_000))
+            moment = begun = dt.datetime(2011, 10, 1, tzinfo=dt.UTC) + dt.timedelta(
+                seconds=chance.randrange(14_000_000)
+            )
             for event in FLOW[: min(chance.randrange(3, len(FLOW) + 1), EVENTS - written)]:
                 moment += dt.timedelta(seconds=chance.randrange(200_000))
                 who = f"{chance.randrange(60)}.0"
-                writer.writerow([begun.isoformat(), case, 500 * chance.randrange(2, 90), who, "COMPLETE", event, moment.isoformat()])
+                writer.writerow(
+                    [begun.isoformat(), case, 500 * chance.randrange(2, 90), who, "COMPLETE", event, moment.isoformat()]
+                )
                 written += 1
     return folder

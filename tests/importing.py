@@ -58,5 +58,7 @@ def rejected(workspace: Workspace, severity: str = "rejected") -> list[tuple[str
     """File, row, column and value of the issues in the lake, sorted."""
     rows = believed(workspace, "import_issue") if "import_issue" in Lake(workspace).head().tables else []
     return sorted(
-        (row["source_file"], row["source_row"], row["column"], row["value"]) for row in rows if row["severity"] == severity
+        (row["source_file"], row["source_row"], row["column"], row["value"])
+        for row in rows
+        if row["severity"] == severity
     )

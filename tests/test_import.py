@@ -69,6 +69,14 @@ def test_nothing_is_withdrawn_where_rows_were_rejected(workspace, tmp_path):
     assert any("were not withdrawn" in note for note in report.notes)
 
 
+def test_nothing_is_withdrawn_where_rows_of_the_file_could_not_be_read(workspace, tmp_path):
+    folder = put(tmp_path / "in", HEADER + GOOD)
+    bring_in(workspace, folder)
+    reopened = GOOD.replace("won,100.50,2024-01-05,2024-02-01", "open,,2024-01-05,")
+    report = bring_in(workspace, put(folder, HEADER + reopened + "a,b\n"))
+    assert report.counts["opportunity"]["retracted"] == 0 and status_of(workspace, "007") == {"open", "won"}
+
+
 def test_rows_without_a_date_are_known_from_the_export_and_do_not_move_with_later_ones(workspace, tmp_path):
     folder = put(tmp_path / "in", HEADER + GOOD)
     put(folder, "id,name\nann,Ann\nbob,Bob\n", "people.csv")
@@ -124,8 +132,8 @@ def test_a_second_writer_is_told_to_wait_and_leaves_nothing(workspace, tmp_path)
 
 
 def test_the_command_line_from_init_to_undo(tmp_path):
-    from salesml.cli import data
     from salesml.cli import app as whole
+    from salesml.cli import data
 
     data.register(whole)
     root = str(tmp_path / "ws")

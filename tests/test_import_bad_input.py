@@ -47,7 +47,7 @@ def test_good_rows_arrive_with_ids_as_text_and_amounts_exact(workspace, tmp_path
 def test_a_bad_value_rejects_its_row_and_no_other(workspace, tmp_path, line, column, value, reason):
     report = bring_in(workspace, put(tmp_path / "in", HEADER + GOOD + line + "\n"))
     assert ids(workspace) == ["007", "008", "009"]
-    (issue, *others) = [line for line in report.issues if line.severity == "rejected"]
+    issue = next(line for line in report.issues if line.severity == "rejected")
     assert reason in issue.reason and "deals.csv, row 4" in issue.example
     assert ("deals.csv", 4, column, value) in rejected(workspace) and all(row[1] == 4 for row in rejected(workspace))
     raw = next(row["raw"] for row in believed(workspace, "import_issue") if row["column"] == column)
@@ -88,7 +88,9 @@ def test_references_known_from_an_earlier_import_are_no_issue(workspace, tmp_pat
 
 
 def test_ragged_rows_are_kept_as_issues_and_later_rows_keep_their_numbers(workspace, tmp_path):
-    text = HEADER + "1,ann,won\n" + GOOD + "2,ann,won,5,2024-01-01,2024-02-01,extra\n3,ann,won,bad,2024-01-01,2024-02-01\n"
+    text = (
+        HEADER + "1,ann,won\n" + GOOD + "2,ann,won,5,2024-01-01,2024-02-01,extra\n3,ann,won,bad,2024-01-01,2024-02-01\n"
+    )
     bring_in(workspace, put(tmp_path / "in", text))
     assert [row[:2] for row in rejected(workspace)] == [("deals.csv", 1), ("deals.csv", 5), ("deals.csv", 6)]
     assert {row["opportunity_id"]: row["source_row"] for row in believed(workspace)} == {"007": 2, "008": 3, "009": 4}
@@ -101,7 +103,10 @@ def test_a_quote_left_open_is_named(workspace, tmp_path):
 
 
 def test_newlines_within_quotes_are_part_of_the_field(workspace, tmp_path):
-    bring_in(workspace, put(tmp_path / "in", HEADER + '007,"Ann\nLee",won,5,2024-01-05,2024-02-01\n' + GOOD[GOOD.index("008") :]))
+    bring_in(
+        workspace,
+        put(tmp_path / "in", HEADER + '007,"Ann\nLee",won,5,2024-01-05,2024-02-01\n' + GOOD[GOOD.index("008") :]),
+    )
     assert ids(workspace) == ["007", "008", "009"]
     assert "Ann\nLee" in {row["owner_id"] for row in believed(workspace)}
 
@@ -150,7 +155,11 @@ def test_columns_are_found_whatever_their_case_and_blanks(workspace, tmp_path):
 
 def test_white_space_around_values_does_not_count(workspace, tmp_path):
     bring_in(workspace, put(tmp_path / "in", HEADER + GOOD.replace("007,ann", " 007\u00a0,\tann ")))
-    assert ids(workspace) == ["007", "008", "009"] and {row["owner_id"] for row in believed(workspace)} == {"ann", "bob", None}
+    assert ids(workspace) == ["007", "008", "009"] and {row["owner_id"] for row in believed(workspace)} == {
+        "ann",
+        "bob",
+        None,
+    }
 
 
 def test_repeated_column_names_are_told_apart(workspace, tmp_path):
@@ -205,7 +214,9 @@ def test_excel_keeps_text_ids_dates_and_serial_dates(workspace, tmp_path):
     buffer = io.BytesIO()
     book.save(buffer)
     bring_in(workspace, put(tmp_path / "in", buffer.getvalue(), "deals.xlsx"))
-    times = {(row["opportunity_id"], row["change_id"]): row["occurred_at"].date().isoformat() for row in believed(workspace)}
+    times = {
+        (row["opportunity_id"], row["change_id"]): row["occurred_at"].date().isoformat() for row in believed(workspace)
+    }
     assert times["008", "created"] == "2024-01-06" and times["008", "closed"] == "2024-03-01"
     assert times["007", "closed"] == "2024-02-01" and ("9", "created") in times
 
@@ -217,7 +228,9 @@ def test_zip_and_parquet(workspace, tmp_path):
     bring_in(workspace, put(tmp_path / "in", buffer.getvalue(), "export.zip"))
     columns = HEADER.strip().split(",")
     rows = [dict(zip(columns, line.split(","), strict=True)) for line in GOOD.replace("00", "10").splitlines()]
-    typed = [{**row, "amount": float(row["amount"] or 0), "created": dt.date.fromisoformat(row["created"])} for row in rows]
+    typed = [
+        {**row, "amount": float(row["amount"] or 0), "created": dt.date.fromisoformat(row["created"])} for row in rows
+    ]
     (tmp_path / "columnar").mkdir()
     pq.write_table(pa.Table.from_pylist(typed), tmp_path / "columnar" / "deals.parquet")
     bring_in(workspace, tmp_path / "columnar")
@@ -252,7 +265,9 @@ def test_ambiguous_dates_and_numbers_are_refused_with_the_mend(workspace, tmp_pa
         bring_in(workspace, put(tmp_path / "in", ambiguous))
     bring_in(workspace, tmp_path / "in", mapping=deals_mapping(dates="mdy"))
     assert min(row["occurred_at"] for row in believed(workspace)).date() == dt.date(2024, 1, 2)
-    with pytest.raises(BadInput, match=r"opportunity.amount: thousands and decimals cannot be told apart .*`decimals: point`"):
+    with pytest.raises(
+        BadInput, match=r"opportunity.amount: thousands and decimals cannot be told apart .*`decimals: point`"
+    ):
         bring_in(workspace, put(tmp_path / "in", HEADER + "1,ann,won,1.234,2024-01-02,2024-03-04\n"))
 
 

@@ -47,7 +47,11 @@ def test_bpic2012_has_every_event_once_and_keeps_their_order(workspace):
     assert report.issues == [] and report.rows == len(events)
     assert Workspace.open(workspace.root).settings.time_zone == "Europe/Amsterdam"
     case = str(events[0]["case:concept:name"])
-    given = [e["concept:name"] for e in events if str(e["case:concept:name"]) == case and not e["concept:name"].startswith("W_")]
+    given = [
+        e["concept:name"]
+        for e in events
+        if str(e["case:concept:name"]) == case and not e["concept:name"].startswith("W_")
+    ]
     rows = sorted((r for r in believed(workspace) if r["opportunity_id"] == case), key=lambda row: row["occurred_at"])
     assert [row["stage"] for row in rows] == given
     assert len({row["occurred_at"] for row in rows}) == len(rows)

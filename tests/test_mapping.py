@@ -8,7 +8,9 @@ from importing import DEALS, GOOD, HEADER, believed, bring_in, put
 from salesml.errors import BadInput, BadParameter, UnknownName
 from salesml.sources.mapping import packaged_mapping, packaged_names, parse_mapping
 
-MINIMAL = "files: {deals: {match: ['deals*']}}\ntables:\n  opportunity: SELECT id AS opportunity_id, _file, _row FROM deals\n"
+MINIMAL = (
+    "files: {deals: {match: ['deals*']}}\ntables:\n  opportunity: SELECT id AS opportunity_id, _file, _row FROM deals\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,10 @@ def test_settings_of_a_mapping_are_checked():
     ("select", "message"),
     [
         ("SELECT nope AS opportunity_id FROM deals", 'tables.opportunity: Binder Error.*"nope" not found'),
-        ("SELECT id AS opportunity_id, 1 AS colour FROM deals", "unknown column 'colour'.*Valid: opportunity_id, change_id"),
+        (
+            "SELECT id AS opportunity_id, 1 AS colour FROM deals",
+            "unknown column 'colour'.*Valid: opportunity_id, change_id",
+        ),
         ("SELEKT 1", "tables.opportunity: Parser Error"),
         ("DROP TABLE deals", "must be one SELECT"),
         ("SELECT 1; SELECT 2", "must be one SELECT"),
@@ -54,7 +59,9 @@ def test_settings_of_a_mapping_are_checked():
     ],
 )
 def test_sql_is_one_select_over_the_files_and_errors_name_the_mapping(workspace, tmp_path, select, message):
-    mapping = parse_mapping(f"files: {{deals: {{match: ['deals*']}}}}\ntables:\n  opportunity: {select!r}\n", "mine.yaml")
+    mapping = parse_mapping(
+        f"files: {{deals: {{match: ['deals*']}}}}\ntables:\n  opportunity: {select!r}\n", "mine.yaml"
+    )
     with pytest.raises(BadInput, match=message) as caught:
         bring_in(workspace, put(tmp_path / "in", HEADER + GOOD), mapping=mapping)
     assert "mine.yaml" in str(caught.value)
@@ -62,7 +69,9 @@ def test_sql_is_one_select_over_the_files_and_errors_name_the_mapping(workspace,
 
 def test_a_check_rejects_rows_before_the_selects(workspace, tmp_path):
     checks = "checks: [{file: deals, when: owner = 'bob', reason: bob has left, mend: Ask ann.}]\n"
-    report = bring_in(workspace, put(tmp_path / "in", HEADER + GOOD), mapping=parse_mapping(DEALS + checks, "deals.yaml"))
+    report = bring_in(
+        workspace, put(tmp_path / "in", HEADER + GOOD), mapping=parse_mapping(DEALS + checks, "deals.yaml")
+    )
     assert {row["opportunity_id"] for row in believed(workspace)} == {"007", "009"}
     assert "bob has left (1 rows; first: deals.csv, row 2). Ask ann." in str(report.issues[0])
 

@@ -62,7 +62,9 @@ def test_days_round_trip_in_every_way_of_writing_them(con, day, order, sign, pad
 @given(moment=st.datetimes(dt.datetime(1971, 1, 1), dt.datetime(2099, 12, 31)), hours=st.integers(-12, 14))
 def test_times_with_an_offset_are_the_same_instant_everywhere(con, moment, hours):
     aware = moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=dt.timezone(dt.timedelta(hours=hours)))
-    found = read(con, f"epoch_us({parsing.as_time('x', Dates(('iso',)), ZONE)})", [aware.isoformat(), aware.isoformat(" ")])
+    found = read(
+        con, f"epoch_us({parsing.as_time('x', Dates(('iso',)), ZONE)})", [aware.isoformat(), aware.isoformat(" ")]
+    )
     assert found == [str(int((aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) / dt.timedelta(microseconds=1)))] * 2
 
 
@@ -72,12 +74,21 @@ def test_what_is_no_date_is_null(con, text):
 
 
 @QUICK
-@given(amount=st.decimals(Decimal("-9999999999"), Decimal("9999999999"), places=2), style=st.sampled_from(["point", "comma"]))
+@given(
+    amount=st.decimals(Decimal("-9999999999"), Decimal("9999999999"), places=2),
+    style=st.sampled_from(["point", "comma"]),
+)
 def test_amounts_round_trip_with_signs_separators_and_currencies(con, amount, style):
     bare = f"{abs(amount):,.2f}"
     bare = bare if style == "point" else bare.translate(str.maketrans(",.", ".,"))
     minus = "-" if amount < 0 else ""
-    texts = [minus + bare, f"{minus}${bare}", f"{minus}{bare} €", f"{minus}USD {bare}" if not minus else f"({bare})", f"{bare}{minus}"]
+    texts = [
+        minus + bare,
+        f"{minus}${bare}",
+        f"{minus}{bare} €",
+        f"{minus}USD {bare}" if not minus else f"({bare})",
+        f"{bare}{minus}",
+    ]
     expected = str(amount if amount else abs(amount))
     assert read(con, parsing.as_number("x", style, "DECIMAL(18,2)"), texts) == [expected] * len(texts)
 
@@ -96,21 +107,32 @@ def test_what_is_no_amount_is_null(con, text):
 
 def test_shares_words_and_blanks(con):
     assert read(con, parsing.as_number("x", "point", "DOUBLE"), ["12.5%", "0.125"]) == ["0.125", "0.125"]
-    assert read(con, parsing.as_word("x", ("no_decision", "won")), ["No Decision", "WON", "maybe"]) == ["no_decision", "won", None]
+    assert read(con, parsing.as_word("x", ("no_decision", "won")), ["No Decision", "WON", "maybe"]) == [
+        "no_decision",
+        "won",
+        None,
+    ]
     assert read(con, parsing.as_truth("x"), ["Yes", "0", "TRUE", "perhaps"]) == ["true", "false", "true", None]
     assert read(con, parsing.unblanked("x"), [" N/A ", "-", " x "]) == [None, None, "x"]
 
 
 def told(con, kind, dtype, values):
     """The format that a column of these values is told to have."""
-    con.execute(f"CREATE OR REPLACE TABLE t AS SELECT * FROM (VALUES {', '.join(f'({parsing.literal(v)})' for v in values)}) AS v(x)")
+    con.execute(
+        f"CREATE OR REPLACE TABLE t AS SELECT * FROM (VALUES {', '.join(f'({parsing.literal(v)})' for v in values)}) AS v(x)"
+    )
     column = Column("t", "revenue", "x", dtype)
     return kind(con, [column], MAPPING)[column]
 
 
 @pytest.mark.parametrize(
     ("values", "order"),
-    [(["01/02/2017", "25/02/2017"], "dmy"), (["01/02/2017", "02/25/2017"], "mdy"), (["2017-01-02"], None), (["45123"], None)],
+    [
+        (["01/02/2017", "25/02/2017"], "dmy"),
+        (["01/02/2017", "02/25/2017"], "mdy"),
+        (["2017-01-02"], None),
+        (["45123"], None),
+    ],
 )
 def test_the_order_of_dates_is_told_from_the_column(con, values, order):
     assert told(con, date_formats, "timestamp", values).order == order
@@ -133,7 +155,9 @@ def test_the_order_of_dates_is_told_from_the_column(con, values, order):
 )
 def test_the_way_of_numbers_is_told_from_the_column(con, values, dtype, style):
     found = told(con, number_formats, dtype, values)
-    assert found == style or (style == "point" and found == "plain" and all("," not in v and "$" not in v for v in values))
+    assert found == style or (
+        style == "point" and found == "plain" and all("," not in v and "$" not in v for v in values)
+    )
 
 
 @pytest.mark.parametrize(

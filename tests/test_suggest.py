@@ -34,7 +34,12 @@ def test_a_file_of_deals_becomes_changes_known_when_they_happened(workspace, tmp
     won = rows["D-1", "closed"]
     assert (won["status"], str(won["amount"]), won["occurred_at"].date()) == ("won", "1200.50", dt.date(2024, 2, 20))
     created = rows["D-1", "created"]
-    assert (created["owner_id"], created["account_id"], created["amount"], created["status"]) == ("Ann", "Acme", None, "open")
+    assert (created["owner_id"], created["account_id"], created["amount"], created["status"]) == (
+        "Ann",
+        "Acme",
+        None,
+        "open",
+    )
     later = rows["D-3", "export"]
     assert str(later["amount"]) == "2000.00" and later["custom"] == '{"Mood":"sunny"}'
     assert later["occurred_at"] > max(row["occurred_at"] for row in rows.values() if row["change_id"] == "closed")
@@ -44,7 +49,11 @@ def test_a_file_of_deals_becomes_changes_known_when_they_happened(workspace, tmp
 
 def test_order_lines_become_revenue_customers_and_products(workspace, tmp_path):
     _, report = draft_and_import(workspace, put(tmp_path / "in", ORDERS, "orders.csv"))
-    assert {name: counts["added"] for name, counts in report.counts.items()} == {"revenue": 8, "account": 3, "product": 2}
+    assert {name: counts["added"] for name, counts in report.counts.items()} == {
+        "revenue": 8,
+        "account": 3,
+        "product": 2,
+    }
     assert str(sum(row["amount"] for row in believed(workspace, "revenue"))) == "90.00"
     assert {row["name"] for row in believed(workspace, "account")} == {"Customer 0", "Customer 1", "Customer 2"}
     assert report.issues == []
@@ -59,7 +68,9 @@ def test_leads_without_dates_are_known_from_the_export(workspace, tmp_path):
 
 
 def test_dates_that_cannot_be_told_are_left_to_the_reader(tmp_path):
-    draft = suggest_mapping(put(tmp_path / "in", "deal id,amount,created,stage\n1,5,01/02/2024,new\n2,6,03/04/2024,old\n"))
+    draft = suggest_mapping(
+        put(tmp_path / "in", "deal id,amount,created,stage\n1,5,01/02/2024,new\n2,6,03/04/2024,old\n")
+    )
     assert "# dates: dmy" in draft.text and any("day and month cannot be told apart" in note for note in draft.notes)
 
 

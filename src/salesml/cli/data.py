@@ -127,6 +127,7 @@ def status(context: typer.Context) -> None:
 
     from rich.table import Table
 
+    from salesml.contracts import TABLES
     from salesml.workflows.overview import status as look
 
     workspace = workspace_of(context)
@@ -141,8 +142,8 @@ def status(context: typer.Context) -> None:
             days = [workspace.local_date(row.first).isoformat(), workspace.local_date(row.last).isoformat()]
             table.add_row(row.name, f"{row.rows:,}", f"{row.entities:,}", *days, f"{row.corrections:,}")
         console.print(table)
-        newest = max(row.last for row in found.tables if row.name != "import_issue")
-        days_old = (dt.datetime.now(dt.UTC) - newest.to_pydatetime()).days
+        newest = max(row.last for row in found.tables if TABLES[row.name].kind != "outputs")
+        days_old = (dt.datetime.now(dt.UTC) - newest).days
         console.print(f"newest fact {workspace.local_date(newest)}, {days_old:,} days ago · HEAD {found.head.id}")
     for head in found.imports[:1]:
         files = ", ".join(file["name"] for file in head.note.get("files", []))

@@ -35,7 +35,8 @@ def reject_repeated(con: Connection, table: Table, rules: list[Rule]) -> int:
     con.execute(
         f"""UPDATE {name} SET _rule = CASE WHEN d.same THEN {REPEATED} ELSE {len(rules)} END, _value = {quoted(table.entity)}
         FROM (SELECT rowid AS id, row_number() OVER earlier AS position, hash({content}) = first_value(hash({content})) OVER earlier AS same
-              FROM {name} WHERE _rule IS NULL AND ({key}) IN (SELECT ({key}) FROM {name} WHERE _rule IS NULL GROUP BY ALL HAVING count(*) > 1)
+              FROM {name} WHERE _rule IS NULL
+                AND ({key}) IN (SELECT ({key}) FROM {name} WHERE _rule IS NULL GROUP BY ALL HAVING count(*) > 1)
               WINDOW earlier AS (PARTITION BY {key} ORDER BY source_file, source_row, occurred_at)) d
         WHERE {name}.rowid = d.id AND d.position > 1"""
     )

@@ -117,8 +117,11 @@ def _simple(file: Drafted) -> list[str]:
         picked += [f"{literal(kind)} AS entity_type", "'revenue' AS target", f"{start} AS period_start",
                    f"CAST({start} + INTERVAL 1 MONTH AS DATE) AS period_end"]  # fmt: skip
     if table == "activity":
-        kind = columns.pop("type")[0]
-        picked.append(_words(kind, {w: (w,) for w in ("call", "email", "meeting", "demo", "task")}, "other", "type"))
+        picked.append(
+            _words(
+                columns.pop("type")[0], {w: (w,) for w in ("call", "email", "meeting", "demo", "task")}, "other", "type"
+            )
+        )
     if table == "revenue":
         picked.append(f"{literal('invoice' if 'invoice' in plain(file.source.name) else 'order')} AS kind")
     if price := columns.pop("price", None):

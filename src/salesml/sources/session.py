@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-MEMORY = "4GB"
+MEMORY = "3GB"
 
 
 def connect(spill: Path, time_zone: str) -> duckdb.DuckDBPyConnection:

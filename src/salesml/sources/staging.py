@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Map
 from contextlib import contextmanager
@@ -43,7 +42,8 @@ class Terms:
 
 @dataclass
 class Staged:
-    """The staged tables of one import: `rows` good rows, `rejected` and equal `repeated` rows per table."""
+    """The staged tables of one import: `rows` good rows, `rejected` and equal `repeated` rows
+    per table; `unread` rows of the files were rejected before they came to any table."""
 
     connection: duckdb.DuckDBPyConnection
     loaded: Loaded
@@ -52,6 +52,7 @@ class Staged:
     rows: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     repeated: dict[str, int] = field(default_factory=dict)
+    unread: int = 0
 
     def arrow(self, name: str) -> pa.Table | pa.RecordBatchReader:
         """Good rows of a table: own columns, occurred_at, known_at, known_at_assumed (true where the export has no date), source.
@@ -119,28 +120,33 @@ def stage(
     mapping: Mapping,
     assigned: Map[str, list[Source]],
     terms: Terms,
+    spill: Path,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Staged]:
     """Load the sources, run the mapping's SELECTs with external access off, cast to the contracts and check.
 
-    Raises BadInput for files that cannot be read and mappings whose SQL is wrong; bad rows are kept as issues.
+    What does not fit into memory goes to the folder `spill`. Raises BadInput for files that cannot be read and mappings
+    whose SQL is wrong; bad rows are kept as issues.
     """
-    with tempfile.TemporaryDirectory(prefix="salesml-") as spill, connect(Path(spill), terms.time_zone) as connection:
+    with connect(spill, terms.time_zone) as connection:
         loaded = load(connection, mapping, assigned, progress)
         create_issues(connection)
         keep_issues(connection, loaded.issues)
         lock(connection)
         _check_rows(connection, mapping)
+        unread = connection.execute("SELECT count(*) FROM issue WHERE severity = 'rejected'").fetchall()[0][0]
         types = {}
         for name in mapping.tables:
             progress(f"mapping {name}")
             types[name] = _mapped(connection, mapping, TABLES[name])
         context = _context(connection, mapping, terms, types)
-        staged = Staged(connection, loaded, terms.loaded_at, terms.loaded_at)
+        staged = Staged(connection, loaded, terms.loaded_at, terms.loaded_at, unread=int(unread))
         for name, given in types.items():
             progress(f"checking {name}")
             _cast_and_check(connection, mapping, TABLES[name], given, context, staged)
         staged.export_date = terms.export_date or _export_date(connection, mapping, terms, list(types))
+        for alias in mapping.files:
+            connection.execute(f"DROP TABLE {quoted(alias)}")
         yield staged
 
 

@@ -36,8 +36,9 @@ class Draft:
 def suggest_mapping(path: Path) -> Draft:
     """Look at the columns and contents of a file or folder and draft a mapping; BadInput if nothing fits any table."""
     sources = sources_at(path)
-    files, notes = [], []
-    with tempfile.TemporaryDirectory(prefix="salesml-") as spill, connect(Path(spill), "UTC") as connection:
+    files: list[Drafted] = []
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory() as spill, connect(Path(spill), "UTC") as connection:
         for source in sources:
             alias = _alias(source, {file.alias for file in files})
             reading = Mapping("draft", "draft", "", {alias: FileSpec()}, {})
@@ -104,7 +105,10 @@ def _alias(source: Source, taken: set[str]) -> str:
 def _tried(mapping: Mapping, sources: list[Source]) -> str:
     terms = Terms("UTC", "USD", dt.datetime.now(dt.UTC))
     try:
-        with stage(mapping, assign(mapping, sources).files, terms) as staged:
+        with (
+            tempfile.TemporaryDirectory() as spill,
+            stage(mapping, assign(mapping, sources).files, terms, Path(spill)) as staged,
+        ):
             counts = ", ".join(f"{n:,} {name}" for name, n in staged.rows.items())
             rejected = sum(staged.rejected.values())
             return f"tried: {counts} rows; {rejected:,} rejected"

@@ -81,7 +81,7 @@ def import_export(
             allow_reversed,
         )
         copies = {alias: _copies(sources, files) for alias, sources in assigned.files.items()}
-        with stage(mapping, copies, terms, progress) as staged:
+        with stage(mapping, copies, terms, files.spill, progress) as staged:
             progress("checking references")
             _check_references(lake, staged, loaded_at)
             report = _commit(lake, workspace, mapping, files, digest, staged, loaded_at, progress)
@@ -163,7 +163,7 @@ def _commit(
 ) -> ImportReport:
     read, lines = staged.loaded.rows, summarise(staged.issues())
     (files.folder / mapping.path).write_text(mapping.text, encoding="utf-8")
-    held_back = {name for name, rejected in staged.rejected.items() if rejected}
+    held_back = {name for name, rejected in staged.rejected.items() if rejected or staged.unread}
     note: dict[str, Any] = {
         "digest": digest,
         "mapping_sha256": mapping.sha256,

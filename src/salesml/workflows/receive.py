@@ -25,6 +25,11 @@ class Received:
     copies: dict[Path, Path]
     sha256: dict[Path, str]
 
+    @property
+    def spill(self) -> Path:
+        """A folder beside the copies for what does not fit into memory; it goes when the import ends."""
+        return self.folder.with_name(f"{self.folder.name}-spill")
+
     def digest(self, *more: str) -> str:
         """One digest of all files (names and contents) and of what else decides the outcome."""
         parts = sorted(f"{path.name}:{value}" for path, value in self.sha256.items())
@@ -52,7 +57,11 @@ def received(workspace: Workspace, paths: list[Path]) -> Iterator[Received]:
     folder.mkdir(parents=True)
     try:
         copies = {path: folder / path.name for path in paths}
-        yield Received(folder, copies, {path: _copied(path, copy) for path, copy in copies.items()})
+        files = Received(folder, copies, {path: _copied(path, copy) for path, copy in copies.items()})
+        try:
+            yield files
+        finally:
+            shutil.rmtree(files.spill, ignore_errors=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -12,7 +12,7 @@ import pytest
 from importing import GOOD, HEADER, believed, bring_in, deals_mapping, put, rejected
 from typer.testing import CliRunner
 
-from salesml.errors import SalesmlError, WorkspaceError
+from salesml.errors import BadParameter, SalesmlError, WorkspaceError
 from salesml.lake import Lake
 from salesml.workflows.ingest import undo_import
 from salesml.workspace import Workspace
@@ -93,6 +93,11 @@ def test_export_date_and_the_workspace_zone_decide_undated_and_bare_dates(tmp_pa
     bring_in(workspace, put(folder, "id,name\nann,Ann\nbob,Bob\n", "people.csv"), export_date="2024-06-01")
     assert {row["occurred_at"] for row in believed(workspace, "user")} == {dt.datetime(2024, 6, 1, 4, tzinfo=dt.UTC)}
     assert min(row["occurred_at"] for row in believed(workspace)) == dt.datetime(2024, 1, 5, 5, tzinfo=dt.UTC)
+
+
+def test_an_export_date_in_the_future_is_refused(workspace, tmp_path):
+    with pytest.raises(BadParameter, match="export date 2999-01-01 is in the future"):
+        bring_in(workspace, put(tmp_path / "in", HEADER + GOOD), export_date="2999-01-01")
 
 
 def test_settings_of_a_mapping_count_in_an_empty_workspace_only(workspace, tmp_path):

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def init(
     context: typer.Context,
-    name: Annotated[str | None, typer.Option(help="Company name [default: the folder's].")] = None,
+    name: Annotated[str | None, typer.Option(help="Company name (default: the folder's).")] = None,
     currency: Annotated[str, typer.Option(help="Reporting currency, ISO 4217.")] = Settings.currency,
     time_zone: Annotated[str, typer.Option(help="IANA time zone; days begin in it.")] = Settings.time_zone,
     fiscal_year_start: Annotated[
@@ -61,7 +61,7 @@ def import_(
     ] = None,
     mapping: Annotated[Path | None, typer.Option(help="Your own mapping file (YAML), instead of NAME.")] = None,
     suggest: Annotated[bool, typer.Option("--suggest", help="Draft a mapping from files never seen.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Where --suggest writes the draft [default: the screen].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where --suggest writes the draft (default: the screen).")] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Go back to before the newest import.")] = False,
     export_date: Annotated[str | None, typer.Option(help="Rows without any date are known from this day.")] = None,
     allow_reversed_dates: Annotated[
@@ -94,7 +94,7 @@ def watch(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder in which exports are dropped.")],
     mapping: Annotated[
-        str | None, typer.Option(help="Packaged mapping or mapping file [default: told from the files].")
+        str | None, typer.Option(help="Packaged mapping or mapping file (default: told from the files).")
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Import what is there and stop.")] = False,
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between looks.")] = 2.0,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from salesml.contracts import TABLES
-from salesml.errors import SalesmlError
+from salesml.errors import BadParameter, SalesmlError
 from salesml.lake import Head, Lake
 from salesml.quality.references import unknown_references
 from salesml.quality.summary import Line, summarise
@@ -63,6 +63,8 @@ def import_export(
     be read and mappings that are wrong; single bad rows are kept in `import_issue`.
     """
     started = time.monotonic()
+    if export_date and workspace.instant(export_date) > dt.datetime.now(dt.UTC):
+        raise BadParameter(f"export date {export_date} is in the future: nothing can be known from then yet")
     assigned = assign(mapping, sources_at(*([path] if isinstance(path, Path) else path)))
     notes = [f"{source.name} is not used by the mapping" for source in assigned.unused]
     lake, loaded_at = Lake(workspace), dt.datetime.now(dt.UTC)

@@ -230,9 +230,8 @@ def the_rep_as_it_is_today(view: View, rows: Any) -> Any:
 
 @leak
 def the_state_of_a_month_later(view: View, rows: Any) -> Any:
-    spec = asof.state_versions(
-        asof.believed(_raw(view, "opportunity"), _table("opportunity"), 1), _table("opportunity"), ["stage"], (), (), ()
-    )
+    facts = asof.believed(_raw(view, "opportunity"), _table("opportunity"), 1)
+    spec = asof.state_versions(facts, _table("opportunity"), asof.Asked(("stage",)))
     found = asof.look_up(
         rows.drop("stage"), spec.drop("created_at"), "opportunity_id", "opportunity_id", back=dt.timedelta(days=-30)
     )
@@ -268,7 +267,7 @@ def test_at_least_twenty_leaks_are_planted() -> None:
 @pytest.mark.parametrize("name", sorted(LEAKS))
 def test_a_planted_leak_is_caught(tiny_workspace: Workspace, name: str) -> None:
     tables = Lake(tiny_workspace).open()
-    with pytest.raises(LeakFound, match="planted|rows themselves"):
+    with pytest.raises(LeakFound, match=r"planted|rows themselves"):
         prove(Planted(LEAKS[name]), tables, instants(tables, tiny_workspace)[:1])
 
 

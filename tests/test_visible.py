@@ -74,8 +74,8 @@ def test_totals_equal_a_recount_under_corrections(
         for number, row in enumerate(log)
     ]
     schema = Lake(workspace).open().rows("activity").schema
-    table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
-    tables = Tables.of(workspace, {"activity": table})
+    log_rows = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
+    tables = Tables.of(workspace, {"activity": log_rows})
     spine = pd.DataFrame([{"opportunity_id": d, "as_of": START + dt.timedelta(hours=h)} for d, h in asked])
     view = visible(tables, spine.astype({"as_of": "datetime64[us, UTC]"}))
     plain = view.frame(view.with_totals(view.spine(), CALLS, "opportunity_id"))
@@ -110,6 +110,26 @@ def test_many_instants_take_the_other_plan_to_the_same_numbers(
     grid = DEALS.frame(visible(tables, spine))
     monkeypatch.setattr(gate, "MANY_INSTANTS", 0)
     pd.testing.assert_frame_equal(DEALS.frame(visible(tables, spine)), grid, check_exact=True)
+
+
+def test_states_equal_a_plain_reading_of_the_changes(tiny_workspace: Workspace) -> None:
+    as_of = tiny_workspace.instant("2026-02-17")
+    tables = Lake(tiny_workspace).open()
+    changes = tables.rows("opportunity").to_pandas()
+    changes = changes[changes["known_at"] < as_of].sort_values(["occurred_at", "known_at", "source_row", "change_id"])
+    deals = changes.groupby("opportunity_id")
+    plain = deals[["status", "stage", "amount", "close_date"]].last()
+    set_stage = changes[changes["stage"].notna()].groupby("opportunity_id")["occurred_at"].last()
+    view = visible(tables, as_of)
+    asked = view.state(
+        "opportunity", ["status", "stage", "amount", "close_date"], since=["stage"], changes=["close_date"], first=["amount"]
+    )
+    found = view.frame(asked).set_index("opportunity_id").sort_index()
+    for name in ("status", "stage", "amount"):
+        assert found[name].fillna(0).tolist() == plain[name].fillna(0).tolist()
+    assert found["stage_since"].tolist() == set_stage.reindex(found.index).tolist()
+    assert found["close_date_changes"].tolist() == (deals["close_date"].count() - 1).clip(lower=0).tolist()
+    assert found["amount_first"].fillna(0).tolist() == deals["amount"].first().fillna(0).tolist()
 
 
 def test_facts_of_a_spine_are_the_facts_of_its_instants(tiny_workspace: Workspace) -> None:

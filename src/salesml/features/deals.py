@@ -42,6 +42,8 @@ ACTIVITY = Totals(
         "last_inbound_at": lambda rows: ibis.ifelse(_inbound(rows), rows.occurred_at, None),
     },
 )
+
+
 def _record(by: str | None) -> Totals:
     """Deals that stand as won and as closed, by rep, account or product, or of the whole company."""
     sums = {f"{by or 'company'}_won": _is("status", "won"), f"{by or 'company'}_closed": _is("status", *CLOSED)}
@@ -131,7 +133,7 @@ def build(view: View) -> Any:
     rows = view.state(
         "opportunity",
         ["status", "stage", "stage_order", "amount", "discount", "close_date", "forecast_category", "owner_id", "account_id",
-         "product_id", "competitor_id", "source", "type", "segment", "name", "deleted"],
+         "product_id", "competitor_id", "source", "type", "segment", "deleted"],
         since=["stage"], changes=["stage", "close_date", "owner_id"], first=["amount"],
     )  # fmt: skip
     rows = view.with_totals(rows, ACTIVITY, "opportunity_id")
@@ -155,7 +157,7 @@ def _finish(rows: Any) -> Any:
         for by, prior in PRIOR_DEALS.items()
     }
     return rows.select(
-        "opportunity_id", "as_of", "status", "owner_id", "account_id", "name", "close_date", "stage", "stage_order",
+        "opportunity_id", "as_of", "status", "owner_id", "account_id", "close_date", "stage", "stage_order",
         age_days=days_between(rows.as_of, rows.created_at),
         stage_age_days=days_between(rows.as_of, rows.stage_since),
         stage_changes=rows.stage_changes,
@@ -179,6 +181,4 @@ def _finish(rows: Any) -> Any:
     )  # fmt: skip
 
 
-DEALS = FeatureSet(
-    "deals", "opportunity_id", FEATURES, ("status", "owner_id", "account_id", "name", "close_date"), build
-)
+DEALS = FeatureSet("deals", "opportunity_id", FEATURES, ("status", "owner_id", "account_id", "close_date"), build)

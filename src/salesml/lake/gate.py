@@ -14,7 +14,7 @@ import pyarrow as pa
 from salesml.contracts import TABLES, table
 from salesml.errors import BadInput, BadParameter, UnknownName
 from salesml.lake import asof
-from salesml.lake.asof import Totals
+from salesml.lake.asof import Asked, Totals
 
 if TYPE_CHECKING:
     from salesml.lake.store import Tables
@@ -117,7 +117,7 @@ class View:
         spec = table(name)
         if spec.kind != "changes":
             raise BadParameter(f"table {name} holds {spec.kind}, which have no state; use facts or with_totals")
-        versions = self._state_versions(name, columns, since, changes, first)
+        versions = self._state_versions(name, Asked(tuple(columns), tuple(since), tuple(changes), tuple(first)))
         if prefix:
             versions = versions.rename(
                 {f"{prefix}{n}": n for n in versions.columns if n not in (spec.entity, "since", "until")}
@@ -176,23 +176,17 @@ class View:
             rows = self._believed(totals.table)
             corrected = self.tables.corrections(totals.table) > 0
             return asof.total_versions(rows, totals, starts="known_at", ends="known_until", corrected=corrected)
-        states = self._state_versions(totals.table, totals.columns)
+        states = self._state_versions(totals.table, Asked(totals.columns))
         return asof.total_versions(states, totals, starts="since", ends="until", corrected=True)
 
-    def _state_versions(
-        self,
-        name: str,
-        columns: Sequence[str],
-        since: Sequence[str] = (),
-        changes: Sequence[str] = (),
-        first: Sequence[str] = (),
-    ) -> Any:
-        asked = (name, tuple(columns), tuple(since), tuple(changes), tuple(first))
+    def _state_versions(self, name: str, asked: Asked) -> Any:
+        for key, (kept, _) in self._kept.items():
+            if key[:2] == ("versions", name) and key[2].covers(asked):
+                return kept.select(table(name).entity, "since", "until", "created_at", *asked.names)
+
         return self._keep(
-            ("versions", asked),
-            lambda: self._settled(
-                asof.state_versions(self._believed(name), table(name), columns, since, changes, first)
-            ),
+            ("versions", name, asked),
+            lambda: self._settled(asof.state_versions(self._believed(name), table(name), asked)),
         )
 
     def _believed(self, name: str) -> Any:
@@ -230,8 +224,4 @@ def _checked_spine(spine: Any) -> pa.Table:
         raise BadInput(
             "spine rows need both an entity and as_of", column="as_of" if spine["as_of"].null_count else name
         )
-    return (
-        pa.table({name: spine[name].cast(pa.string()), "as_of": spine["as_of"].cast(pa.timestamp("us", tz="UTC"))})
-        .group_by([name, "as_of"])
-        .aggregate([])
-    )
+    return pa.table({name: spine[name].cast(pa.string()), "as_of": spine["as_of"].cast(pa.timestamp("us", tz="UTC"))})

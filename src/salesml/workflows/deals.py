@@ -198,8 +198,11 @@ def score_deals(
 
     tables = Lake(workspace).open()
     cutoff = workspace.instant(as_of) if as_of is not None else latest_as_of(workspace, tables)
-    rows = DEALS.frame(visible(tables, cutoff))
+    view = visible(tables, cutoff)
+    rows = DEALS.frame(view)
     rows = rows[rows["status"] == "open"].reset_index(drop=True)
+    names = view.frame(view.state("opportunity", ["name"])).set_index("opportunity_id")["name"]
+    rows = rows.assign(name=rows["opportunity_id"].map(names))
     scorer = catalog.load(workspace, MODEL, model)
     if rows.empty:
         return rows.assign(probability=[], lo=[], hi=[], factors=[])

@@ -54,7 +54,9 @@ def _coverages() -> dict[str, float]:
     found = {}
     for signal in (0.0, 0.5, 1.0):
         for rows in (2_000, 10_000):
-            (X, p), (later, later_p), (new, truth) = (_table(n, s, signal) for s, n in enumerate((rows, rows // 3, 3000)))
+            (X, p), (later, later_p), (new, truth) = (
+                _table(n, s, signal) for s, n in enumerate((rows, rows // 3, 3000))
+            )
             model = OutcomeModel.fit(X, _drawn(p, 3), calibration=(later, _drawn(later_p, 4)))
             lo, hi = model.interval(new)
             found[f"signal {signal}, {rows} rows"] = round(float(np.mean((lo <= truth) & (truth <= hi))), 3)

@@ -40,7 +40,9 @@ def test_a_crash_is_a_result_and_figures_are_kept(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(runner, "HERE", tmp_path)
     monkeypatch.setattr(runner, "names_of", lambda asked: ["gone"])
-    monkeypatch.setattr(runner, "run_apart", lambda name: {"failure": "the process ended with code -9 and left no result"})
+    monkeypatch.setattr(
+        runner, "run_apart", lambda name: {"failure": "the process ended with code -9 and left no result"}
+    )
     assert runner.main() == 1
     kept = json.loads(next((tmp_path / "results").glob("*.json")).read_text(encoding="utf-8"))
     assert "code -9" in kept["benchmarks"]["gone"]["failure"]

@@ -34,7 +34,11 @@ def test_label_keeps_only_what_was_known_and_old_enough() -> None:
     )
     rows = pd.DataFrame({"opportunity_id": lives["opportunity_id"].repeat(2), "as_of": [at(1), at(35)] * 4})
     eventually = label(rows, lives, 10, at(44).to_pydatetime())
-    assert set(zip(eventually["opportunity_id"], eventually["won"], strict=True)) == {("quick", 1), ("slow", 1), ("lost", 0)}
+    assert set(zip(eventually["opportunity_id"], eventually["won"], strict=True)) == {
+        ("quick", 1),
+        ("slow", 1),
+        ("lost", 0),
+    }
     assert (eventually["as_of"] == at(1)).all(), "the snapshots of day 35 are younger than the horizon"
     assert eventually.set_index("opportunity_id").loc["slow", "known_by"] == at(40)
     within = label(rows, lives, 10, at(44).to_pydatetime(), within=True).set_index("opportunity_id")

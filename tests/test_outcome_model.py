@@ -140,7 +140,9 @@ def test_repeated_entities_widen_the_interval(data: dict) -> None:
     many, groups = X.iloc[copies].reset_index(drop=True), copies
     blind = Logistic.fit(many, y[copies], calibration=(Xc, yc))
     aware = Logistic.fit(many, y[copies], calibration=(Xc, yc), groups=groups)
-    width = {name: np.mean(np.subtract(*model.interval(Xt)[::-1])) for name, model in (("blind", blind), ("aware", aware))}
+    width = {
+        name: np.mean(np.subtract(*model.interval(Xt)[::-1])) for name, model in (("blind", blind), ("aware", aware))
+    }
     assert width["aware"] > 1.3 * width["blind"]
 
 
@@ -165,7 +167,13 @@ def test_trees_without_a_split_have_no_effects() -> None:
     X = pd.DataFrame({"c": pd.Categorical.from_codes(rng.integers(0, 40, 400), [f"v{i}" for i in range(40)])})
     pool = Pool(X, rng.integers(0, 2, 400), cat_features=["c"])
     trees = CatBoostClassifier(
-        iterations=30, depth=4, one_hot_max_size=8, max_ctr_complexity=1, random_seed=4, verbose=0, allow_writing_files=False
+        iterations=30,
+        depth=4,
+        one_hot_max_size=8,
+        max_ctr_complexity=1,
+        random_seed=4,
+        verbose=0,
+        allow_writing_files=False,
     ).fit(pool)
     expected, table = trees.get_feature_importance(pool, type="ShapValues"), TreeEffects(trees)
     assert any(not entries for entries in table.tables)
@@ -178,7 +186,10 @@ def test_shared_values_of_a_number_are_learned_without_the_rows_own_entity() -> 
     encoder = Encoder.fit(X, (), with_repeats=True)
     trained = encoder.encode(X, trained_on=True)
     later = encoder.encode(pd.DataFrame({"price": [5000.0, 99.5, 7.0, 120_000.0, np.nan]}))
-    assert trained["price: how common"].iloc[0] == pytest.approx(np.log1p(39)) and trained["price: how common"].iloc[-1] == 0
+    assert (
+        trained["price: how common"].iloc[0] == pytest.approx(np.log1p(39))
+        and trained["price: how common"].iloc[-1] == 0
+    )
     assert np.allclose(later["price: how common"], np.log1p([40, 30, 0, 0, 0]))
     assert later["price: how round"].tolist()[:4] == [3, -1, 0, 4]
     assert Encoder.from_json(encoder.to_json()).encode(X).equals(encoder.encode(X))
@@ -189,7 +200,9 @@ def test_shared_values_of_a_number_are_learned_without_the_rows_own_entity() -> 
 def test_settings_are_chosen_on_the_last_training_rows() -> None:
     rng = np.random.default_rng(0)
     habit = rng.random(3000) < 0.5
-    X = pd.DataFrame({"price": np.where(habit, rng.choice(np.arange(1, 40) * 137.0, 3000), rng.uniform(137, 5300, 3000))})
+    X = pd.DataFrame(
+        {"price": np.where(habit, rng.choice(np.arange(1, 40) * 137.0, 3000), rng.uniform(137, 5300, 3000))}
+    )
     y = (rng.random(3000) < np.where(habit, 0.7, 0.1)).astype(float)
     both = (Settings(trees=100), Settings(trees=100, repeats=True))
     model = OutcomeModel.fit(X[:2400], y[:2400], calibration=(X[2400:], y[2400:]), candidates=both, members=2)

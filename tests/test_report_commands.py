@@ -68,7 +68,9 @@ def test_report_runs_and_tells_results_and_place(call, workspace, tmp_path):
 def test_report_that_fails_says_where_and_what_is_kept(call, tmp_path, workspace):
     notebook(tmp_path / "n", "if months == 13:\n    raise ValueError('[bold]13[/] is unlucky')")
     call("report", "probe")
-    with pytest.raises(SalesmlError, match=r"10_probe.ipynb failed in cell 4 \(Probe\): ValueError: \[bold\]13") as told:
+    with pytest.raises(
+        SalesmlError, match=r"10_probe.ipynb failed in cell 4 \(Probe\): ValueError: \[bold\]13"
+    ) as told:
         call("report", "probe", "-p", "months=13")
     assert "probe.failed.ipynb" in str(told.value) and "is kept" in str(told.value)
     assert (workspace.reports / "probe.html").exists()

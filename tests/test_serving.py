@@ -229,10 +229,7 @@ four = st.lists(scalars, min_size=4, max_size=4)
 near_split = st.fixed_dictionaries({"columns": st.permutations(NAMES) | values, "data": st.lists(four) | values})
 near_body = st.dictionaries(
     st.sampled_from(["inputs", "instances", "dataframe_records", "dataframe_split", "params", "x"]),
-    values
-    | st.lists(near_row | values, max_size=3)
-    | near_row
-    | near_split,
+    values | st.lists(near_row | values, max_size=3) | near_row | near_split,
     max_size=2,
 )
 

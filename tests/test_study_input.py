@@ -36,7 +36,10 @@ def test_the_same_table_in_any_format(suffix: str, tmp_path: Path) -> None:
         holds = told(sheet.frame[name])
         expected = converted(texts(*table[name]), told(texts(*table[name])))
         pd.testing.assert_series_equal(
-            converted(sheet.frame[name], holds).reset_index(drop=True), expected, check_names=False, check_index_type=False
+            converted(sheet.frame[name], holds).reset_index(drop=True),
+            expected,
+            check_names=False,
+            check_index_type=False,
         )
     assert sheet.frame["Deal"].iloc[7] == "000007" and told(sheet.frame["Deal"]).kind == "text"
 

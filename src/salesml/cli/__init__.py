@@ -14,7 +14,7 @@ app = typer.Typer(
     help="A sales-performance workbench: data in once, scores, forecasts and reports out, as of any day.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
 
 

@@ -70,12 +70,11 @@ def show_scores(context: typer.Context, as_of: str | None, rows: int = 15) -> No
         "strongest factor",
         box=None,
     )
-    for row in scored.head(rows).itertuples():
-        factor = row.factors[0] if row.factors else None
-        why = f"{factor['feature']} = {_short(factor['value'])} ({factor['effect']:+.2f})" if factor else ""
-        amount = f"{row.amount:,.0f}" if row.amount == row.amount else "unknown"
-        texts = ["" if pd.isna(text) else escape(str(text)) for text in (row.opportunity_id, row.name, row.stage)]
-        table.add_row(*texts, amount, f"{row.probability:.0%}", f"{row.lo:.0%} to {row.hi:.0%}", escape(why))
+    for row in scored.head(rows).to_dict("records"):
+        texts = ["" if pd.isna(row[name]) else escape(str(row[name])) for name in ("opportunity_id", "name", "stage")]
+        amount = "unknown" if pd.isna(row["amount"]) else f"{row['amount']:,.0f}"
+        interval = f"{row['lo']:.0%} to {row['hi']:.0%}"
+        table.add_row(*texts, amount, f"{row['probability']:.0%}", interval, escape(_strongest(row["factors"])))
     console.print(table)
     console.print(
         f"{len(scored):,} open deals scored as of {workspace.local_date(scored['as_of'].iloc[0].to_pydatetime())}; table prediction"
@@ -97,5 +96,8 @@ def forecast_revenue(
     console.print(result.table())
 
 
-def _short(value: object) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+def _strongest(factors: list[dict]) -> str:
+    if not factors:
+        return ""
+    name, value, effect = (factors[0][part] for part in ("feature", "value", "effect"))
+    return f"{name} = {f'{value:,.4g}' if isinstance(value, float) else value} ({effect:+.2f})"

@@ -101,7 +101,9 @@ def pipeline_app(
         f"--Voila.tornado_settings={ {'headers': {'Content-Security-Policy': OWN_ASSETS_ONLY}} }",
     ]
     console.print(f"app: http://{LOOPBACK}:{port}/ (Ctrl-C stops it)")
-    templates = os.pathsep.join(filter(None, (str(Path(salesml.__file__).parent / "apps"), os.environ.get("JUPYTER_PATH"))))
+    templates = os.pathsep.join(
+        filter(None, (str(Path(salesml.__file__).parent / "apps"), os.environ.get("JUPYTER_PATH")))
+    )
     _become(workspace_of(context), "voila", options, JUPYTER_PATH=templates)
 
 

@@ -122,7 +122,10 @@ _CAMPAIGN = Table(
 
 _COMPETITOR = Table(
     "competitor", "changes", "competitor_id", "a competitor",
-    (C("competitor_id", "string", "competitor", required=True), CHANGE, C("name", "string", "name"), C("segment", "string", "where it competes")),
+    (
+        C("competitor_id", "string", "competitor", required=True), CHANGE,
+        C("name", "string", "name"), C("segment", "string", "where it competes"),
+    ),
 )  # fmt: skip
 
 _MARKET_AREA = Table(
@@ -277,7 +280,10 @@ _LEAD_SCORE = Table(
     "lead_score", "outputs", "lead_score_id", "a lead's score and its components, 0..100",
     (
         C("lead_score_id", "string", "score", required=True), C("lead_id", "string", "lead", required=True),
-        *(C(name, "float", f"{name} score", "0..100") for name in ("composite", "behavioural", "demographic", "engagement", "intent", "fit")),
+        *(
+            C(name, "float", f"{name} score", "0..100")
+            for name in ("composite", "behavioural", "demographic", "engagement", "intent", "fit")
+        ),
         C("factors", "json", "list of {feature, value, effect}"),
         C("scored_at", "timestamp", "when"), C("valid_until", "timestamp", "until when"),
         *_MODEL,

@@ -140,7 +140,8 @@ class View:
     ) -> Any:
         """`rows` and running totals by the key in column `on`, as known at as_of minus `back`; sums without facts are 0.
 
-        `on` is None for totals over all. `crowded` chooses the plan for keys with thousands of versions (a rep, a product); the numbers are the same.
+        `on` is None for totals over all. `crowded` chooses the plan for keys with thousands of versions (a rep, a
+        product); the numbers are the same.
         """
         versions = self._keep(("totals", id(totals)), lambda: self._settled(self._total_versions(totals)), holds=totals)
         if suffix:

@@ -10,6 +10,7 @@ from scipy.stats import t
 # brings the mean coverage of 90 % intervals from 80 % to about 90 % (benchmarks/scoring.py measures it again).
 WIDER = 1.4
 
+
 def pooled_variance(members: np.ndarray) -> float:
     """The members' variance (members × rows, log-odds), averaged over rows they were not fitted to."""
     return float(members.var(axis=0, ddof=1).mean())

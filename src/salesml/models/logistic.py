@@ -172,5 +172,3 @@ def _coefficients(
     own = np.append(fitted.intercept_, fitted.coef_[0])
     calibrator = fit_calibrator(later @ own[1:] + own[0], later_outcomes, later_weights)
     return calibrator.slope * own + np.append(calibrator.intercept, np.zeros(len(own) - 1))
-
-

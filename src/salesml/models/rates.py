@@ -191,5 +191,3 @@ def _beta_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     posterior = beta(positives + a, totals - positives + b)
     return posterior.ppf((1 - level) / 2), posterior.ppf((1 + level) / 2)
-
-

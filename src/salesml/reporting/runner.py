@@ -193,4 +193,3 @@ def _tags(cell: NotebookNode) -> list[str]:
 def _unformatted(path: Path) -> str:
     """papermill runs str.format over paths; braces in a folder's name must survive it."""
     return str(path).replace("{", "{{").replace("}", "}}")
-

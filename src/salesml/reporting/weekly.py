@@ -109,7 +109,9 @@ def worth(found: Brief) -> str:
             "There is no usable signal about who wins in what is known so far: the probabilities are no more than how "
             f"often deals like these were won{within} before."
         )
-    return f"The probabilities of a win{within} come from a model that beat its baseline on later deals and is calibrated."
+    return (
+        f"The probabilities of a win{within} come from a model that beat its baseline on later deals and is calibrated."
+    )
 
 
 def open_deals(found: Brief) -> str:

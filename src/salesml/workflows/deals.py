@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MODEL = "deal_outcome"
 LEVEL = 0.95
 SHOWN_FACTORS = 8
-CANDIDATES = (
+CANDIDATES: tuple[dict[str, Any], ...] = (
     {"depth": 4, "learning_rate": 0.04, "l2": 5.0},
     {"depth": 4, "learning_rate": 0.04, "l2": 50.0},
     {"depth": 6, "learning_rate": 0.08, "l2": 5.0},
@@ -225,13 +225,14 @@ def _fit(split: Blocks, seed: int) -> dict[str, Scorer]:
         "seed": seed,
     }
     X, y = split.train[DEALS.names], split.train["won"].to_numpy()
-    return {
+    fitted: dict[str, Any] = {
         "base rate": BaseRate.fit(X, y, **known),
         "stage rate": GroupRate.fit(X, y, column="stage", **known),
         "CatBoost": OutcomeModel.fit(
             X, y, categorical=DEALS.categorical, candidates=[Settings(**chosen) for chosen in CANDIDATES], **known
         ),
     }
+    return fitted
 
 
 def _better_baseline(scorers: dict[str, Scorer], split: Blocks) -> str:
@@ -318,7 +319,8 @@ def _sentence(found: dict[str, Any], baseline: str, within: int | None, in_use: 
     auc, d = found["auc"], found["difference"]
     won = f"won within {within} days" if within else "won in the end"
     size = f"on {found['deals']:,} later deals, of whose weekly snapshots {found['base']:.0%} were {won}"
-    figures = f"AUC {auc['value']:.2f} ({auc['lo']:.2f} to {auc['hi']:.2f}), log loss {d.value:+.3f} against the {baseline} ({d.lo:+.3f} to {d.hi:+.3f})"
+    beside = f"log loss {d.value:+.3f} against the {baseline} ({d.lo:+.3f} to {d.hi:+.3f})"
+    figures = f"AUC {auc['value']:.2f} ({auc['lo']:.2f} to {auc['hi']:.2f}), {beside}"
     if d.hi >= 0:
         return f"There is no usable signal about who wins in this data: {figures}, {size}. Scores are {in_use}."
     if not promoted:

@@ -80,7 +80,7 @@ def forecast_revenue(
         result = revenue.forecast_revenue(series, months, "MS", levels, prophet=prophet)
         run.log_metrics(_metrics(result))
         run.log_dict({"chosen": result.chosen, "notes": [*notes, *result.notes]}, "forecast.json")
-        run.log_dict(result.backtest.to_dict("list"), "backtest.json")
+        run.log_dict({"rows": result.backtest.to_dict("records")}, "backtest.json")
         forecast = _published(result)
         _keep(workspace, forecast, result, cutoff, run.id, tables.head)
     sentence = _sentence(result, forecast, workspace.settings.currency)
@@ -134,7 +134,7 @@ def _overall(backtest: pd.DataFrame, model: str, level: str = COMPANY) -> dict[s
     if backtest.empty:
         return None
     rows = backtest[(backtest["model"] == model) & (backtest["level"] == level) & (backtest["step"] == 0)]
-    return rows.iloc[0].to_dict() if len(rows) else None
+    return {str(name): value for name, value in rows.iloc[0].items()} if len(rows) else None
 
 
 def _metrics(result: RevenueForecast) -> dict[str, float]:

@@ -138,7 +138,7 @@ def test_backtest_writes_models_steps_and_windows(table: pd.DataFrame, tmp_path:
         ("no.csv", None, "no such file"),
         ("zero.csv", b"", "the file is empty"),
         ("list.json", b"[]", "not one of .csv"),
-        ("cut.csv.gz", gzip.compress(b"unique_id,ds,y\na,1,2\n" * 200)[:40], "cannot be read"),
+        ("cut.csv.gz", gzip.compress(b"unique_id,ds,y\na,1,2\n" * 200, mtime=0)[:40], "cannot be read"),
         ("other.csv", b"id,date,amount\na,1,2\n", r"'unique_id' is missing; found: id, date, amount"),
         ("ragged.csv", b"unique_id,ds,y\na,1,2\na,2,3,4,5\n", r"cannot be read .*line 3"),
         ("wide.csv", b"unique_id,ds,y\na,1,2,9\na,2,3,9\n", "cannot be read .*does not match"),

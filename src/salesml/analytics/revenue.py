@@ -9,6 +9,7 @@ import pandas as pd
 
 from salesml.errors import BadInput, NotEnoughData
 from salesml.lake import View
+from salesml.lake.asof import local_time
 
 Basis = Literal["invoice", "order", "booking", "won"]
 NO_REGION = "(no region)"
@@ -34,7 +35,7 @@ def monthly(view: View, by: Basis | None = None) -> pd.DataFrame:
     _refuse_other_currencies(view, rows, workspace.settings.currency)
     rows = view.with_state(rows, "user", "owner_id", ["region"], prefix="user_")
     rows = view.with_state(rows, "account", "account_id", ["region"], prefix="account_")
-    local = rows.occurred_at.cast(f"timestamp('{workspace.settings.time_zone}')")
+    local = local_time(rows.occurred_at, workspace.settings.time_zone)
     rows = rows.select(
         region=ibis.coalesce(rows.user_region, rows.account_region, NO_REGION),
         month=local.truncate("M").date(),

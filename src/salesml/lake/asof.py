@@ -203,6 +203,15 @@ def utc_day(instant: Any) -> Any:
     return _make_timestamp(_epoch_us(instant)).date()
 
 
+def local_time(instant: Any, zone: str) -> Any:
+    """What the clock on the wall of an IANA zone shows at an instant, as a timestamp without a zone."""
+    return _timezone(zone, instant)
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC')"), "timestamp"))
+def _timezone(zone, instant): ...  # type: ignore[no-untyped-def]
+
+
 # by way of microseconds: on a timestamp with a zone the engine's own date functions ask a calendar library, 20 times slower
 @ibis.udf.scalar.builtin(name="epoch_us", signature=(("timestamp('UTC')",), "int64"))
 def _epoch_us(instant): ...  # type: ignore[no-untyped-def]

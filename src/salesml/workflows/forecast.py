@@ -134,7 +134,7 @@ def _overall(backtest: pd.DataFrame, model: str, level: str = COMPANY) -> dict[s
     if backtest.empty:
         return None
     rows = backtest[(backtest["model"] == model) & (backtest["level"] == level) & (backtest["step"] == 0)]
-    return {str(name): value for name, value in rows.iloc[0].items()} if len(rows) else None
+    return {str(name): value for name, value in rows.to_dict("records")[0].items()} if len(rows) else None
 
 
 def _metrics(result: RevenueForecast) -> dict[str, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,14 @@ from salesml.analytics import pipeline, revenue
 from salesml.contracts import table
 from salesml.lake import Lake, visible
 from salesml.workspace import Workspace
+
+EARLIER, LATER = dt.date(2026, 5, 6), dt.date(2026, 6, 3)
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    """A copy that may be written to."""
+    shutil.copytree(workspace.root, folder / "copy")
+    return Workspace.open(folder / "copy")
 
 
 def write(workspace: Workspace, as_of: dt.date, version: str = "2", months: int = 6) -> None:

@@ -59,7 +59,19 @@ def open_deals(view: View) -> pd.DataFrame:
     close_date_changes, next_step, age_days, stage_days, activities, days_since_activity (missing without any).
     """
     workspace = view.tables.workspace
-    state = ["status", "stage", "stage_order", "amount", "currency", "close_date", "owner_id", "account_id", "name", "next_step", "deleted"]
+    state = [
+        "status",
+        "stage",
+        "stage_order",
+        "amount",
+        "currency",
+        "close_date",
+        "owner_id",
+        "account_id",
+        "name",
+        "next_step",
+        "deleted",
+    ]
     rows = view.state("opportunity", state, since=["stage"], changes=["close_date"])
     rows = rows.filter(rows.status == "open", ~ibis.coalesce(rows.deleted, False))
     rows = view.with_totals(rows, _LAST_ACTIVITY, "opportunity_id")
@@ -103,7 +115,7 @@ def total(amounts: pd.Series) -> Decimal:
 
 
 def attention(deals: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """The deals with the warning signs of each, those with any first, then by what is at stake.
+    """The deals with the warning signs of each, those with any first, then by what is at stake (not scored: the amount).
 
     `deals` is `open_deals` with `probability` and `probability_before` (an earlier score; missing if none). Adds booleans
     `overdue` (expected close before as_of), `quiet` (no activity for more than 14 days, where activities are recorded at
@@ -120,12 +132,16 @@ def attention(deals: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
         quiet=(silence > QUIET_DAYS) & bool(deals["activities"].sum()),
         pushed=deals["close_date_changes"] >= PUSHES,
         stalled=deals["stage_days"] > np.maximum(STALLED * usual, QUIET_DAYS),
-        faded=deals["probability"] <= deals["probability_before"] - FADED,
+        faded=deals["probability"] <= deals["probability_before"].astype("float64") - FADED,
         usual_stage_days=usual,
         at_stake=deals["amount"].astype("float64") * deals["probability"],
     )
     found["warned"] = found[list(REASONS)].any(axis=1)
-    return found.sort_values(["warned", "at_stake"], ascending=False, kind="stable", ignore_index=True)
+    worth = found["at_stake"].fillna(found["amount"].astype("float64"))
+    order = found.assign(worth=worth).sort_values(
+        ["warned", "worth"], ascending=False, kind="stable", ignore_index=True
+    )
+    return order.drop(columns="worth")
 
 
 def coverage(open_amount: Decimal, target: Decimal, booked: Decimal) -> float | None:

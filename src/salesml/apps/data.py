@@ -126,8 +126,11 @@ def shelf(workspace: Workspace) -> Shelf:
 
 
 def board(workspace: Workspace, found: Shelf, as_of: dt.datetime | None = None) -> Board:
-    """The pipeline, its newest scores and the newest forecast as of an instant (default: the newest of the shelf, else now)."""
-    as_of = as_of or next(iter(found.instants), dt.datetime.now(dt.UTC))
+    """The pipeline, its newest scores and the newest forecast as of an instant.
+
+    Default: the newest instant of the shelf, else the end of the last day of which anything is known.
+    """
+    as_of = as_of or next(iter(found.instants), None) or _after_the_last_fact(workspace, found.tables)
     view = visible(found.tables, as_of)
     batch, before = _newest(found.scores, as_of), None
     if batch is not None:
@@ -191,6 +194,13 @@ def _batches(view: View, rows: Any) -> pd.DataFrame:
     """One row per (as_of, model, model_version), the last written of an as_of first."""
     batches = view.frame(rows.group_by(_KEYS).aggregate(written=rows.known_at.max()))
     return batches.sort_values(["as_of", "written"], ascending=False, ignore_index=True)
+
+
+def _after_the_last_fact(workspace: Workspace, tables: Tables) -> dt.datetime:
+    try:
+        return tables.instant()
+    except NotEnoughData:  # an empty lake: the page says how to fill it
+        return workspace.instant(workspace.local_date(dt.datetime.now(dt.UTC)) + dt.timedelta(days=1))
 
 
 def _newest(batches: pd.DataFrame, as_of: dt.datetime) -> pd.Series | None:

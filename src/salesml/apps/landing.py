@@ -21,6 +21,9 @@ SIZES = (("wide", HISTORY_MONTHS, 1040, 340), ("middle", 18, 640, 300), ("narrow
 
 def screen(board: Board, region: str = ALL_REGIONS) -> str:
     """The whole screen as HTML: the answer, how sure it is, the chart with its numbers, the pipeline by stage."""
+    if not board.view.tables.head.tables:
+        run = f"{theme.command('salesml import NAME PATH')} or {theme.command('salesml demo')}"
+        return theme.notice(f"Nothing has been imported yet. Run {run}")
     landing = board.landing(region)
     parts = [_no_forecast(board, region)] if landing is None else [answer(board, region, landing), _sure(board, region)]
     parts.append(_figures(board, region, landing))

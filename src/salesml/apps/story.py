@@ -103,8 +103,8 @@ def _stages(board: Board, changes: pd.DataFrame) -> str:
     left = [*entries["occurred_at"].iloc[1:], pd.Timestamp(board.as_of)]
     rows = []
     for stage, entered, until in zip(entries["stage"], entries["occurred_at"], left, strict=True):
-        day = text.day(board.workspace.local_date(entered.to_pydatetime()))
-        rows.append([escape(str(stage)), day, text.days((until - entered) / pd.Timedelta(days=1))])
+        day = board.workspace.local_date(entered.to_pydatetime())
+        rows.append([escape(str(stage)), f"{day.day} {day:%b %Y}", text.days((until - entered) / pd.Timedelta(days=1))])
     if not rows:
         return ""
     rows[-1][2] += " so far"

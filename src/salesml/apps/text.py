@@ -26,7 +26,7 @@ def amount(value: Any) -> str:
     for size, letter in _SIZES:
         if abs(value) >= 0.9995 * size:
             scaled = value / size
-            digits = max(0, 2 - math.floor(math.log10(abs(scaled)) + 1e-9))
+            digits = 2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0
             return f"{scaled:.{digits}f}{NARROW}{letter}"
     return f"{value:,.0f}"
 
@@ -142,7 +142,7 @@ def _value(value: Any, unit: str, names: Mapping[str, str], currency: str) -> st
     if isinstance(value, str):
         return names.get(value, value)
     if unit == "days":
-        return f"{value:,.0f}{NARROW}day{'' if round(value) == 1 else 's'}"
+        return count(int(value), "day")
     if unit == "currency":
         return money(value, currency)
     if unit == "share":

@@ -1,0 +1,162 @@
+"""The pipeline app in a real browser: its numbers, its width, its contrast, the keyboard's way, and whom it asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import app_rows
+import pytest
+from app_rows import LATER
+from browser import browser, errors, faint, outside, overlaps, serving, sideways, until
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from test_app import quarter_by_hand
+from test_app_pipeline import open_by_hand
+
+from salesml.apps import text
+from salesml.workspace import Workspace
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+SCREENS = ("Landing", "Deals", "Deal story")
+
+
+@pytest.fixture(scope="module")
+def scored(tiny_workspace, tmp_path_factory) -> Workspace:
+    made = app_rows.copied(tiny_workspace, tmp_path_factory.mktemp("browser"))
+    app_rows.write(made, LATER)
+    return made
+
+
+@pytest.fixture(scope="module")
+def address(scored) -> Iterator[str]:
+    with serving(scored.root) as found:
+        yield found
+
+
+def open_app(driver, address: str) -> None:
+    """Open the page and wait until its widgets are there."""
+    driver.get(address)
+    until(lambda: driver.execute_script("return document.body.classList.contains('live')"), "the widgets")
+
+
+def go(driver, screen: str, told: str) -> None:
+    """Choose a screen and wait for what it must tell."""
+    tab = next(t for t in driver.find_elements(By.CSS_SELECTOR, "[role=tab]") if t.text == screen)
+    tab.click()
+    until(lambda: tab.get_attribute("aria-selected") == "true", f"the screen {screen}")
+    panel = f"[role=tabpanel][aria-labelledby='{tab.get_attribute('id')}']"
+    until(lambda: told in plain(driver.find_element(By.CSS_SELECTOR, panel).text), f"{told!r} on {screen}", 20)
+
+
+def plain(shown: str) -> str:
+    return re.sub(r"\s+", " ", shown)
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_screen_is_whole_and_true(address, scored, width, dark):
+    expected = quarter_by_hand(scored, LATER, "company")
+    answer = plain(
+        f"is heading for USD {text.amount(expected['amount'])}, 80 % interval USD {text.amount(expected['lo80'])}"
+    )
+    deals = open_by_hand(scored, LATER)
+    told = {"Landing": answer, "Deals": f"of {len(deals)} open deals", "Deal story": "Why this P(win)"}
+    with browser(width, dark=dark) as driver:
+        open_app(driver, address)
+        for screen in SCREENS:
+            go(driver, screen, told[screen])
+            assert len(driver.find_elements(By.CSS_SELECTOR, "#snapshot")) == 0
+            assert sideways(driver) == 0, f"{screen} scrolls sideways at {width} px"
+            assert overlaps(driver) == [], screen
+            assert faint(driver) == [], screen
+        assert driver.execute_script("return document.documentElement.clientWidth") == pytest.approx(width, abs=16)
+        assert errors(driver) == []
+        assert outside(driver) == []
+
+
+def test_choices_reach_the_kernel(address, scored):
+    expected = quarter_by_hand(scored, LATER, "West")
+    with browser(1280) as driver:
+        open_app(driver, address)
+        driver.find_element(By.XPATH, "//select[option='West']/option[.='West']").click()
+        answer = plain(f"in West (April to June 2026) is heading for USD {text.amount(expected['amount'])}")
+        until(lambda: answer in plain(driver.find_element(By.CSS_SELECTOR, ".answer").text), "the answer for West")
+        west = open_by_hand(scored, LATER).query("region == 'West'")
+        go(driver, "Deals", f"of {len(west)} open deals show")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_keyboard_alone_leads_to_a_deal_s_story(address, width):
+    with browser(width) as driver:
+        open_app(driver, address)
+
+        def focused():
+            return driver.switch_to.active_element
+
+        def tab_to(fits, what: str) -> None:
+            for _ in range(60):
+                focused().send_keys(Keys.TAB)
+                if fits(focused()):
+                    return
+            pytest.fail(f"the Tab key does not reach {what}")
+
+        def outlined() -> bool:
+            return driver.execute_script(
+                "const s = getComputedStyle(document.activeElement); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2"
+            )
+
+        tab_to(lambda e: e.get_attribute("role") == "tab", "the tabs")
+        assert outlined()
+        focused().send_keys(Keys.ARROW_RIGHT)
+        focused().send_keys(Keys.ENTER)
+        until(
+            lambda: focused().get_attribute("aria-selected") == "true" and focused().text == "Deals", "the screen Deals"
+        )
+        tab_to(lambda e: e.get_attribute("data-deal"), "the first deal")
+        assert outlined()
+        name = focused().text
+        focused().send_keys(Keys.ENTER)
+        until(lambda: focused().get_attribute("id") == "story" and focused().text == name, "the story of the deal")
+
+
+def test_every_control_has_a_name(address):
+    with browser(1280) as driver:
+        open_app(driver, address)
+        unnamed = driver.execute_script(
+            "return [...document.querySelectorAll('select, input, button')].filter("
+            "e => !(e.labels?.[0]?.textContent || e.textContent || e.getAttribute('aria-label')).trim()).length"
+        )
+        assert unnamed == 0
+        roles = driver.execute_script(
+            "return ['tablist', 'tab', 'tabpanel'].map(r => document.querySelectorAll(`.app [role=${r}]`).length)"
+        )
+        assert roles == [1, 3, 3]
+        assert (
+            driver.title == "Pipeline and forecast"
+            and driver.execute_script("return document.documentElement.lang") == "en"
+        )
+
+
+def test_the_answer_is_in_the_page_before_any_script_runs(address, scored):
+    expected = quarter_by_hand(scored, LATER, "company")
+    with browser(360) as driver:
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        driver.get(address)
+        body = driver.find_element(By.TAG_NAME, "body")
+        assert plain(f"is heading for USD {text.amount(expected['amount'])}") in plain(body.text)
+
+
+def test_the_checks_find_what_is_wrong():
+    page = (
+        "<body style='background:#fff'><p style='position:absolute;top:20px'>one one</p>"
+        "<p style='position:absolute;top:24px;color:#aaa'>two two</p><div style='width:3000px'>wide</div></body>"
+    )
+    with browser(360) as driver:
+        driver.get(f"data:text/html,{page.replace('#', '%23')}")
+        assert overlaps(driver) == [["one one", "two two"]]
+        assert [found for found, _ in faint(driver)] == ["two two"]
+        assert sideways(driver) > 2000
+        driver.execute_script("fetch('http://localhost:9/').catch(() => {})")
+        assert outside(driver) == ["http://localhost:9/"]
+        assert any("localhost:9" in message for message in errors(driver))

@@ -1,0 +1,153 @@
+"""Measures of the pipeline: against an independent computation over raw facts, and rule by rule."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salesml.analytics import pipeline
+from salesml.lake import Lake, visible
+from salesml.workspace import Workspace
+
+AS_OF = dt.date(2026, 5, 6)
+
+
+def known(workspace: Workspace, name: str, as_of: dt.date = AS_OF) -> pd.DataFrame:
+    """The raw facts of a table known before an instant, in the order of events (nothing is corrected in this lake)."""
+    rows = Lake(workspace).open().rows(name).to_pandas()
+    return rows[rows["known_at"] < pd.Timestamp(as_of, tz="UTC")].sort_values(["occurred_at", "known_at", "source_row"])
+
+
+def open_by_hand(workspace: Workspace, as_of: dt.date = AS_OF) -> pd.DataFrame:
+    """Open deals by opportunity_id, computed with pandas alone."""
+    changes, instant = known(workspace, "opportunity", as_of), pd.Timestamp(as_of, tz="UTC")
+    deals = changes.groupby("opportunity_id").last()
+    deals = deals[deals["status"] == "open"]
+    grouped = changes.groupby("opportunity_id")
+    entered = changes[changes["stage"].notna()].groupby("opportunity_id")["occurred_at"].last()
+    activities = known(workspace, "activity", as_of).groupby("opportunity_id")["occurred_at"]
+    day = pd.Timedelta(days=1)
+    return deals.assign(
+        age_days=(instant - grouped["occurred_at"].min()) / day,
+        stage_days=(instant - entered) / day,
+        close_date_changes=(grouped["close_date"].count() - 1).clip(lower=0),
+        activities=activities.size(),
+        days_since_activity=(instant - activities.max()) / day,
+        region=deals["owner_id"].map(known(workspace, "user", as_of).groupby("user_id")["region"].last()),
+    )
+
+
+def test_open_deals_agree_with_the_raw_facts(tiny_workspace):
+    found = pipeline.open_deals(visible(Lake(tiny_workspace).open(), AS_OF)).set_index("opportunity_id")
+    expected = open_by_hand(tiny_workspace).loc[found.index]
+    assert len(found) == len(open_by_hand(tiny_workspace)) > 20
+    for name in ("stage", "amount", "region", "close_date_changes"):
+        assert found[name].tolist() == expected[name].tolist(), name
+    for name in ("age_days", "stage_days", "days_since_activity"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=2 / 86_400, err_msg=name)
+    assert found["activities"].fillna(0).tolist() == expected["activities"].fillna(0).tolist()
+
+
+def test_stages_sum_to_the_whole_and_stand_in_order(tiny_workspace):
+    deals = pipeline.open_deals(visible(Lake(tiny_workspace).open(), AS_OF)).assign(probability=0.25)
+    stages = pipeline.by_stage(deals)
+    by_hand = open_by_hand(tiny_workspace)
+    assert stages["stage"].tolist() == by_hand.sort_values("stage_order")["stage"].unique().tolist()
+    assert stages["amount"].tolist() == [sum(by_hand.loc[by_hand["stage"] == s, "amount"]) for s in stages["stage"]]
+    assert stages["deals"].sum() == len(by_hand)
+    assert stages["weighted"].sum() == pytest.approx(0.25 * float(by_hand["amount"].sum()))
+
+
+def test_deals_in_another_currency_have_no_amount_here(tiny_workspace):
+    foreign = tiny_workspace.__class__(tiny_workspace.root, tiny_workspace.settings.__class__(name="x", currency="EUR"))
+    deals = pipeline.open_deals(visible(Lake(foreign).open(), AS_OF))
+    assert deals["amount"].isna().all() and (deals["currency"] == "USD").all()
+
+
+def deals_of(**columns: list) -> pd.DataFrame:
+    """Deals without any warning sign, except for what the columns say."""
+    count = len(next(iter(columns.values())))
+    calm = {
+        "opportunity_id": [f"D{i}" for i in range(count)], "stage": "Offer", "stage_days": 10.0, "age_days": 30.0,
+        "amount": [Decimal(100)] * count, "close_date": dt.date(2026, 6, 1), "close_date_changes": 0,
+        "activities": 3, "days_since_activity": 2.0, "probability": 0.5, "probability_before": 0.5,
+    }  # fmt: skip
+    return pd.DataFrame({**calm, **columns})
+
+
+@pytest.mark.parametrize(
+    ("sign", "columns"),
+    [
+        ("overdue", {"close_date": [AS_OF, AS_OF - dt.timedelta(days=1), None]}),
+        ("quiet", {"days_since_activity": [14.0, 14.01, 3.0]}),
+        ("quiet", {"days_since_activity": [1.0, None, 1.0], "age_days": [30.0, 15.0, 30.0]}),
+        ("pushed", {"close_date_changes": [2, 3, 0]}),
+        ("stalled", {"stage_days": [10.0, 31.0, 10.0]}),
+        ("faded", {"probability": [0.41, 0.4, 0.9], "probability_before": [0.5, 0.5, None]}),
+    ],
+)
+def test_each_warning_sign_has_its_boundary(sign, columns):
+    found = pipeline.attention(deals_of(**columns), AS_OF).set_index("opportunity_id")
+    assert found.index[0] == "D1", "the warned deal comes first"
+    assert found.sort_index()[sign].tolist() == [False, True, False]
+    others = [name for name in pipeline.REASONS if name != sign]
+    assert not found[others].any(axis=None)
+    assert found.sort_index()["warned"].tolist() == [False, True, False]
+
+
+def test_silence_says_nothing_where_activities_are_not_recorded():
+    deals = deals_of(days_since_activity=[None, None], activities=[None, None], age_days=[90.0, 90.0])
+    assert not pipeline.attention(deals, AS_OF)["quiet"].any()
+
+
+def test_more_at_stake_comes_first_and_unscored_deals_go_by_amount():
+    amounts = [Decimal(10), Decimal(90), Decimal(50), None]
+    deals = deals_of(amount=amounts, probability=[0.9, 0.2, None, None], probability_before=[None] * 4)
+    assert pipeline.attention(deals, AS_OF)["opportunity_id"].tolist() == ["D2", "D1", "D0", "D3"]
+
+
+def months(*rows: tuple[str, int]) -> pd.DataFrame:
+    return pd.DataFrame({"month": [pd.Timestamp(m) for m, _ in rows], "amount": [Decimal(a) for _, a in rows]})
+
+
+def ahead(*rows: tuple[dt.date, int]) -> pd.DataFrame:
+    frame = pd.DataFrame({"period_start": [d for d, _ in rows], "amount": [Decimal(a) for _, a in rows]})
+    frame["period_end"] = [(pd.Timestamp(d) + pd.DateOffset(months=1)).date() for d, _ in rows]
+    return frame.assign(**{b: frame["amount"] + k for b, k in zip(pipeline.BOUNDS, (-8, 8, -20, 20), strict=True)})
+
+
+QUARTER = (dt.date(2026, 4, 1), dt.date(2026, 7, 1))
+
+
+def test_landing_is_booked_months_plus_forecast_months():
+    history = months(("2026-03-01", 1000), ("2026-04-01", 100), ("2026-05-01", 7))
+    forecast = ahead((dt.date(2026, 5, 1), 200), (dt.date(2026, 6, 1), 300), (dt.date(2026, 7, 1), 5000))
+    landing = pipeline.landing(history, forecast, QUARTER)
+    assert (landing.booked, landing.amount) == (Decimal(100), Decimal(600))
+    assert (landing.lo80, landing.hi80, landing.lo95, landing.hi95) == tuple(map(Decimal, (584, 616, 560, 640)))
+    assert landing.complete
+
+
+def test_landing_says_where_the_forecast_ends_and_that_there_is_none():
+    short = pipeline.landing(months(), ahead((dt.date(2026, 4, 1), 200)), QUARTER)
+    assert (short.end, short.complete) == (dt.date(2026, 5, 1), False)
+    assert pipeline.landing(months(("2026-04-01", 100)), ahead((dt.date(2026, 7, 1), 1)), QUARTER) is None
+
+
+@given(st.dates(dt.date(2000, 1, 1), dt.date(2099, 12, 31)), st.integers(1, 12))
+def test_every_day_lies_in_one_fiscal_quarter(day, fiscal_year_start):
+    start, end = pipeline.quarter(day, fiscal_year_start)
+    assert start <= day < end
+    assert (end.year * 12 + end.month) - (start.year * 12 + start.month) == 3
+    assert start.day == end.day == 1 and (start.month - fiscal_year_start) % 3 == 0
+
+
+def test_coverage_is_of_what_is_missing():
+    assert pipeline.coverage(Decimal(300), Decimal(200), Decimal(100)) == 3.0
+    assert pipeline.coverage(Decimal(300), Decimal(200), Decimal(200)) is None

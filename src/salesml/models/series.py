@@ -20,7 +20,7 @@ from salesml.models.series_pooled import centre, pooled_correction
 ENSEMBLE = "ensemble"
 #: Earlier origins at which models are compared, in thirds of the horizon before the forecast's own origin, the most
 #: telling first.
-THIRDS_BACK = (3, 6, 1, 2, 5, 4, *range(7, 25))
+THIRDS_BACK = (3, 6, 1, 2, 5, 4, *range(7, 13))
 #: Earlier origins of all series together are about this many; a series has at least 2 and at most all of THIRDS_BACK.
 EARLIER_ORIGINS, FEWEST = 2000, 2
 #: Intervals rest on origins that knew at least this share of what is known now: from less, the same model errs more.

@@ -61,8 +61,9 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A small simulated company, trained, scored and forecast; tests must not write to its lake."""
 
     def make(made: Workspace) -> None:
-        from salesml.workflows.deals import score_deals, train_deals
+        from salesml.workflows.deals import score_deals
         from salesml.workflows.forecast import forecast_revenue
+        from salesml.workflows.train_deals import train_deals
 
         world.build(made, seed=5, reps=14, years=3.0)
         train_deals(made)

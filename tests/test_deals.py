@@ -15,7 +15,8 @@ from salesml.errors import BadParameter, NotEnoughData
 from salesml.features.deals import DEALS
 from salesml.lake import Lake, visible
 from salesml.models.deals import blocks, label, settling_days
-from salesml.workflows.deals import MODEL, score_deals, train_deals, training_table
+from salesml.workflows.deals import MODEL, score_deals, training_table
+from salesml.workflows.train_deals import train_deals
 from salesml.workspace import Workspace
 
 
@@ -53,7 +54,7 @@ def test_blocks_are_in_time_order_and_labels_known_before_the_next(small_workspa
     assert split.train["known_by"].max() <= split.calibration["as_of"].min()
     assert split.calibration["known_by"].max() <= split.tested_from
     assert not set(split.train["opportunity_id"]) & set(split.test["opportunity_id"])
-    cutoff = pd.Timestamp(salesml.workflows.deals.latest_as_of(small_workspace))
+    cutoff = pd.Timestamp(Lake(small_workspace).open().instant())
     assert table.labelled["known_by"].max() <= cutoff
 
 
@@ -84,7 +85,7 @@ def test_scores_lie_in_their_interval_and_factors_add_up(small_workspace: Worksp
     assert len(kept) and kept["point"].between(0, 1).all()
     assert (kept["lo"] <= kept["point"]).all() and (kept["point"] <= kept["hi"]).all()
     assert kept["run_id"].str.len().gt(0).all() and kept["head_id"].gt(0).all()
-    cutoff = salesml.workflows.deals.latest_as_of(small_workspace)
+    cutoff = tables.instant()
     rows = DEALS.frame(visible(tables, cutoff))
     rows = rows[rows["status"] == "open"]
     assert len(rows) == len(kept)

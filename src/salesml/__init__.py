@@ -12,7 +12,7 @@ _FACE = {
     "Lake": "salesml.lake",
     "visible": "salesml.lake",
     "training_table": "salesml.workflows.deals",
-    "train_deals": "salesml.workflows.deals",
+    "train_deals": "salesml.workflows.train_deals",
     "score_deals": "salesml.workflows.deals",
     "judge": "salesml.workflows.judge",
     "forecast_revenue": "salesml.workflows.forecast",

@@ -34,7 +34,7 @@ def train_deals(
     """Train the deal model on weekly snapshots of open deals."""
     workspace = workspace_of(context)
     with step("training the deal model"):
-        from salesml.workflows.deals import train_deals as train
+        from salesml.workflows.train_deals import train_deals as train
 
         result = train(workspace, as_of, within, seed)
     console.print(f"[bold]{result.sentence}[/]")

@@ -66,7 +66,8 @@ def _fill(workspace: Workspace, data: Path | None) -> Workspace:
 def _deals(workspace: Workspace) -> str:
     try:
         with step("training the deal model on weekly snapshots (base rate, stage rate, CatBoost)"):
-            from salesml.workflows.deals import score_deals, train_deals
+            from salesml.workflows.deals import score_deals
+            from salesml.workflows.train_deals import train_deals
 
             training = train_deals(workspace)
         with step("scoring the open deals"):

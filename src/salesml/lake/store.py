@@ -16,7 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from salesml.contracts import TABLES, table
-from salesml.errors import SalesmlError
+from salesml.errors import NotEnoughData, SalesmlError
 from salesml.lake.head import Head, Heads, Pin
 from salesml.lake.merge import Counts, changes
 from salesml.workspace import Workspace
@@ -82,11 +82,19 @@ class Tables:
                 self.backend.read_parquet(files(self.workspace.lake / name, pin.version), table_name=name)
         return self.backend.table(name)
 
-    def last_known_at(self) -> dt.datetime | None:
-        """The latest known_at of any fact (not of salesml's own outputs); None in an empty lake."""
+    def instant(self, as_of: str | dt.date | dt.datetime | None = None) -> dt.datetime:
+        """The UTC instant of an as_of; without one, the start of the day after the last fact became known.
+
+        Salesml's own outputs are no facts here. Raises NotEnoughData without an as_of in an empty lake.
+        """
+        if as_of:
+            return self.workspace.instant(as_of)
         facts = [self.stored(name) for name in self.head.tables if table(name).kind != "outputs"]
-        latest = [self.backend.to_pyarrow(rows.known_at.max()).as_py() for rows in facts]
-        return max((instant for instant in latest if instant is not None), default=None)
+        known = [self.backend.to_pyarrow(rows.known_at.max()).as_py() for rows in facts]
+        last = max((instant for instant in known if instant is not None), default=None)
+        if last is None:
+            raise NotEnoughData("the lake is empty. Fill it with: salesml import NAME PATH, or salesml demo")
+        return self.workspace.instant(self.workspace.local_date(last) + dt.timedelta(days=1))
 
     def corrections(self, name: str) -> int:
         """How many stored rows of the table correct or withdraw an earlier one."""

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from salesml.analytics.revenue import basis, monthly
 from salesml.lake import Head, Lake, visible
-from salesml.workflows.deals import latest_as_of
 from salesml.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def forecast_revenue(
     from salesml.registry import tracking
 
     tables = Lake(workspace).open()
-    cutoff = workspace.instant(as_of) if as_of is not None else latest_as_of(workspace, tables)
+    cutoff = tables.instant(as_of)
     view = visible(tables, cutoff)
     by = basis(view)
     history = monthly(view, by)

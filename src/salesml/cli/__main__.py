@@ -1,0 +1,5 @@
+"""python -m salesml.cli is salesml."""
+
+from salesml.cli import main
+
+main()

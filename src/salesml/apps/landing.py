@@ -15,6 +15,7 @@ from salesml.apps.data import ALL_REGIONS, Board, records
 from salesml.figures.pipeline import bar, fan
 
 HISTORY_MONTHS = 24
+TOGETHER = "Months are added as if they missed together, which rather widens the quarter's interval."
 SIZES = (("wide", HISTORY_MONTHS, 1040, 340), ("middle", 18, 640, 300), ("narrow", 9, 330, 250))
 """The chart is drawn for three widths of page, so that its text keeps its size: class, months of history, width, height."""
 
@@ -75,7 +76,7 @@ def _sure(board: Board, region: str) -> str:
     if found.get("cover80") is not None:
         cases = f" of {text.count(int(found['n']), 'earlier month')}" if found.get("n") else ""
         told += f"; their 80{text.NARROW}% interval held in {text.percent(found['cover80'])}{cases}"
-    return f'<p class="soft">How sure: {told}. Months are added as if they missed together, so the interval is rather too wide.</p>'
+    return f'<p class="soft">How sure: {told}. {TOGETHER}</p>'
 
 
 def _no_forecast(board: Board, region: str) -> str:

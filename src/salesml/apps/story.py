@@ -49,7 +49,7 @@ def _head(board: Board, deal: Any) -> str:
     who = " · ".join(escape(str(part)) for part in (deal.account, deal.owner, deal.region) if not pd.isna(part))
     signs = "; ".join(text.warnings(deal))
     told = f"Warning signs: {escape(signs)}." if signs else "No warning sign."
-    closes = text.MISSING if pd.isna(deal.close_date) else text.day(pd.Timestamp(deal.close_date).date())
+    closes = text.MISSING if pd.isna(deal.close_date) else text.short_day(pd.Timestamp(deal.close_date).date())
     interval = (
         ""
         if pd.isna(deal.probability) or pd.isna(deal.lo)
@@ -104,7 +104,7 @@ def _stages(board: Board, changes: pd.DataFrame) -> str:
     rows = []
     for stage, entered, until in zip(entries["stage"], entries["occurred_at"], left, strict=True):
         day = board.workspace.local_date(entered.to_pydatetime())
-        rows.append([escape(str(stage)), f"{day.day} {day:%b %Y}", text.days((until - entered) / pd.Timedelta(days=1))])
+        rows.append([escape(str(stage)), text.short_day(day), text.days((until - entered) / pd.Timedelta(days=1))])
     if not rows:
         return ""
     rows[-1][2] += " so far"

@@ -75,6 +75,11 @@ def day(moment: dt.date) -> str:
     return f"{moment.day}{NARROW}{moment:%B}{NARROW}{moment.year}"
 
 
+def short_day(moment: dt.date) -> str:
+    """A calendar day for narrow places: 3 Jul 2026."""
+    return f"{moment.day} {moment:%b %Y}"
+
+
 def known(as_of: dt.datetime | None, zone: dt.tzinfo) -> str:
     """The last instant known as of `as_of`: the end of 30 June 2026 for midnight after it, else day and time."""
     if as_of is None:

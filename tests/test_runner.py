@@ -239,7 +239,8 @@ def _gone(pid: int) -> bool:
 
 
 RUN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background may have told us to ignore it
 from salesml.reporting.runner import run_notebook
 from salesml.workspace import Workspace
 run_notebook(Workspace.open(sys.argv[1]), sys.argv[2], {})

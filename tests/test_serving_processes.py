@@ -92,7 +92,7 @@ def test_plain_mlflow_serves_the_same_model_with_the_same_answers():
     ]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # mlflow starts uvicorn by name
     address = tracking.uri(workspace())
-    with started(command, f"http://127.0.0.1:{port}/ping", MLFLOW_TRACKING_URI=address, PATH=path):
+    with started(command, f"http://127.0.0.1:{port}/ping", MLFLOW_TRACKING_URI=address, ours=False, PATH=path):
         body = {**request(), "params": {"interval": True, "factors": 3}}
         theirs = httpx.post(f"http://127.0.0.1:{port}/invocations", json=body).json()
         lo, hi = scorer().interval(rows(200, 11), 0.9)

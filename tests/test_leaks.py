@@ -231,7 +231,7 @@ def the_rep_as_it_is_today(view: View, rows: Any) -> Any:
 @leak
 def the_state_of_a_month_later(view: View, rows: Any) -> Any:
     facts = asof.believed(_raw(view, "opportunity"), _table("opportunity"), 1)
-    spec = asof.state_versions(facts, _table("opportunity"), asof.Asked(("stage",)))
+    spec = asof.state_versions(facts, _table("opportunity"), asof.Asked(("stage",)), corrected=True)
     found = asof.look_up(
         rows.drop("stage"), spec.drop("created_at"), "opportunity_id", "opportunity_id", back=dt.timedelta(days=-30)
     )

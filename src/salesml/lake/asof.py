@@ -16,7 +16,7 @@ import ibis
 from salesml.contracts import Table
 from salesml.errors import BadParameter, UnknownName
 
-ALL = "all"
+ALL = 0
 FOREVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 Expression = Callable[[Any], Any]
 
@@ -71,11 +71,11 @@ class Asked:
         return set(other.names) <= set(self.names)
 
 
-def state_versions(facts: Any, spec: Table, asked: Asked) -> Any:
+def state_versions(facts: Any, spec: Table, asked: Asked, *, corrected: bool) -> Any:
     """Versions of an entity's state: per column the latest value by occurred_at among the facts believed then.
 
     Adds created_at (earliest occurred_at), `<c>_since` (occurred_at of the change that set c), `<c>_changes` (times it was
-    changed after it was first set), `<c>_first` (its first value).
+    changed after it was first set), `<c>_first` (its first value). `corrected`: some facts were replaced or withdrawn.
     """
     known = [column.name for column in spec.payload]
     for name in {*asked.columns, *asked.since, *asked.changes, *asked.first} - set(known):
@@ -84,8 +84,10 @@ def state_versions(facts: Any, spec: Table, asked: Asked) -> Any:
     order = ibis.window(group_by=entity, order_by=["occurred_at", "known_at", "source_row", "change_id"])
     ranked = facts.mutate(rank=ibis.row_number().over(order))
     points = facts.select(point_key=entity, at=facts.known_at)
-    points = points.union(facts.select(point_key=entity, at=facts.known_until)).distinct()
-    points = points.filter(points.at < _forever())
+    if corrected:
+        points = points.union(facts.select(point_key=entity, at=facts.known_until))
+        points = points.filter(points.at < _forever())
+    points = points.distinct()
     points = points.mutate(until=_next(points, "point_key"))
     held = [points.point_key == ranked[entity], ranked.known_at <= points.at, ranked.known_until > points.at]
     pairs = points.join(ranked, held)

@@ -185,10 +185,11 @@ class View:
             if key[:2] == ("versions", name) and key[2].covers(asked):
                 return kept.select(table(name).entity, "since", "until", "created_at", *asked.names)
 
-        return self._keep(
-            ("versions", name, asked),
-            lambda: self._settled(asof.state_versions(self._believed(name), table(name), asked)),
-        )
+        def make() -> Any:
+            corrected = self.tables.corrections(name) > 0
+            return self._settled(asof.state_versions(self._believed(name), table(name), asked, corrected=corrected))
+
+        return self._keep(("versions", name, asked), make)
 
     def _believed(self, name: str) -> Any:
         spec = table(name)

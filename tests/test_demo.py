@@ -34,7 +34,7 @@ def test_demo_on_the_simulated_company(tmp_path: Path) -> None:
     assert "no claim about yours" in shown, "what is simulated is called simulated"
     assert kept(tmp_path / "demo", "prediction") > 100 and kept(tmp_path / "demo", "forecast") > 6
     page = (tmp_path / "demo" / "reports" / "weekly_report.html").read_text(encoding="utf-8")
-    assert "Where do we land?" in page
+    assert "Where do we land" in page
     for command in ("app", "lab", "tracking", "serve"):
         assert f"{tmp_path / 'demo'} {command}" in shown.replace("\n", " ")
 

@@ -113,7 +113,10 @@ class View:
         prefix: str = "",
         inner: bool = False,
     ) -> Any:
-        """`rows` (with as_of) and the state of the entity named in column `on`, as known at each row's as_of."""
+        """`rows` (with as_of) and the state of the entity named in column `on`, as known at each row's as_of.
+
+        Rows whose entity was not known then keep nulls, or are left out if `inner`.
+        """
         spec = table(name)
         if spec.kind != "changes":
             raise BadParameter(f"table {name} holds {spec.kind}, which have no state; use facts or with_totals")
@@ -122,11 +125,9 @@ class View:
             versions = versions.rename(
                 {f"{prefix}{n}": n for n in versions.columns if n not in (spec.entity, "since", "until")}
             )
-        elif not inner:
-            versions = versions.drop("created_at") if "created_at" in rows.columns else versions
-        if inner and on == spec.entity and on in versions.columns:
-            return asof.look_up(rows, versions, on, spec.entity, inner=True)
-        return asof.look_up(rows, versions, on, spec.entity)
+        elif "created_at" in rows.columns:
+            versions = versions.drop("created_at")
+        return asof.look_up(rows, versions, on, spec.entity, inner=inner)
 
     def with_totals(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -26,16 +26,3 @@ def percentile_interval(values: np.ndarray | list[float], level: float = 0.9) ->
         return (float("nan"), float("nan"))
     lo, hi = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(lo), float(hi)
-
-
-def resampled_interval(
-    statistic: Callable[[np.ndarray], float],
-    rows: int,
-    groups: np.ndarray | None = None,
-    *,
-    level: float = 0.9,
-    resamples: int = 400,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """The percentile bootstrap interval of statistic(row weights), resampled by group (Efron 1979)."""
-    return percentile_interval([statistic(w) for w in row_weights(rows, groups, resamples, seed)], level)

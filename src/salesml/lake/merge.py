@@ -56,31 +56,7 @@ def changes(
         "import_id": _text(import_id),
         "loaded_at": f"{_text(loaded_at.isoformat())}::TIMESTAMPTZ",
     }
-    if not stored:
-        engine.execute(
-            "CREATE TEMP VIEW verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged"
-        )
-    else:
-        files = ", ".join(_text(file) for file in stored)
-        engine.execute(
-            f"""CREATE TEMP TABLE latest AS SELECT * FROM read_parquet([{files}], union_by_name = true)
-            QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC, import_id DESC) = 1"""
-        )
-        # a fresh load date alone changes nothing: only what the export says is compared
-        compared = [column.name for column in spec.payload if spec.kind != "outputs" or column.name not in LINEAGE]
-        differences = [f"s.{_q(name)} IS DISTINCT FROM l.{_q(name)}" for name in compared]
-        if spec.kind != "outputs":
-            # a row staged with known_at_assumed has no date in the export: its occurred_at is the export's, new each time
-            differences.append("(s.known_at_assumed IS NOT TRUE AND s.occurred_at IS DISTINCT FROM l.occurred_at)")
-        differs = " OR ".join(differences)
-        join = " AND ".join(f"s.{_q(name)} = l.{_q(name)}" for name in spec.key)
-        engine.execute(
-            f"""CREATE TEMP TABLE verdict AS SELECT s.*, CASE
-              WHEN l.{_q(spec.entity)} IS NULL THEN 'added'
-              WHEN coalesce(l.retracted, false) OR {differs} THEN 'corrected'
-              ELSE 'unchanged' END AS verdict, l.known_at AS stored_known_at
-            FROM staged s LEFT JOIN latest l ON {join}"""
-        )
+    _compare(engine, spec, stored, key)
     parts = [_written(spec, load)]
     if complete and stored:
         parts.append(_withdrawn(spec, load))
@@ -93,6 +69,35 @@ def changes(
     ordered = ", ".join(_q(column.name) for column in spec.columns)
     result = engine.execute(f"SELECT {ordered} FROM written ORDER BY {key}, known_at")
     return result.to_arrow_reader(100_000).cast(spec.schema), count
+
+
+def _compare(engine: duckdb.DuckDBPyConnection, spec: Table, stored: list[str], key: str) -> None:
+    """Make `verdict`: the staged rows, each added, corrected or unchanged beside the `latest` stored row of its key."""
+    if not stored:
+        engine.execute(
+            "CREATE TEMP VIEW verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged"
+        )
+        return
+    files = ", ".join(_text(file) for file in stored)
+    engine.execute(
+        f"""CREATE TEMP TABLE latest AS SELECT * FROM read_parquet([{files}], union_by_name = true)
+        QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC, import_id DESC) = 1"""
+    )
+    # a fresh load date alone changes nothing: only what the export says is compared
+    compared = [column.name for column in spec.payload if spec.kind != "outputs" or column.name not in LINEAGE]
+    differences = [f"s.{_q(name)} IS DISTINCT FROM l.{_q(name)}" for name in compared]
+    if spec.kind != "outputs":
+        # a row staged with known_at_assumed has no date in the export: its occurred_at is the export's, new each time
+        differences.append("(s.known_at_assumed IS NOT TRUE AND s.occurred_at IS DISTINCT FROM l.occurred_at)")
+    differs = " OR ".join(differences)
+    join = " AND ".join(f"s.{_q(name)} = l.{_q(name)}" for name in spec.key)
+    engine.execute(
+        f"""CREATE TEMP TABLE verdict AS SELECT s.*, CASE
+          WHEN l.{_q(spec.entity)} IS NULL THEN 'added'
+          WHEN coalesce(l.retracted, false) OR {differs} THEN 'corrected'
+          ELSE 'unchanged' END AS verdict, l.known_at AS stored_known_at
+        FROM staged s LEFT JOIN latest l ON {join}"""
+    )
 
 
 def _stage(engine: duckdb.DuckDBPyConnection, spec: Table, rows: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +19,9 @@ SQL_TYPES = {
 
 LINEAGE = ("run_id", "head_id")
 """Columns of outputs that tell where a number came from; the same number from another run is no new fact."""
+
+
+Rows: TypeAlias = "pa.Table | pa.RecordBatchReader"
 
 
 @dataclass(frozen=True)
@@ -36,53 +39,81 @@ class Counts:
         return self.added + self.corrected + self.retracted
 
 
-def changes(
-    engine: duckdb.DuckDBPyConnection,
-    spec: Table,
-    rows: pa.Table | pa.RecordBatchReader,
-    stored: list[str],
-    origin: str,
-    import_id: str,
-    loaded_at: dt.datetime,
-    complete: bool,
-) -> tuple[pa.RecordBatchReader, Counts]:
-    """The rows to append, and the counts. `stored` lists the Parquet files of the table at HEAD; BadInput if a key comes twice."""
-    _stage(engine, spec, rows)
-    _refuse_double_keys(engine, spec)
-    key = ", ".join(_q(name) for name in spec.key)
-    # literals throughout: for bound parameters, as for a registered Arrow object, DuckDB would import pandas, a second's work
-    load = {
-        "origin": _text(origin),
-        "import_id": _text(import_id),
-        "loaded_at": f"{_text(loaded_at.isoformat())}::TIMESTAMPTZ",
-    }
-    _compare(engine, spec, stored, key)
-    parts = [_written(spec, load)]
-    if complete and stored:
-        parts.append(_withdrawn(spec, load))
-    kept = "TABLE" if stored else "VIEW"
-    engine.execute(f"CREATE TEMP {kept} written AS {' UNION ALL BY NAME '.join(parts)}")
-    counts = dict(engine.execute("SELECT verdict, count(*) FROM verdict GROUP BY 1").fetchall())
-    total = _one(engine, "SELECT count(*) FROM written")
-    added, corrected = counts.get("added", 0), counts.get("corrected", 0)
-    count = Counts(added, corrected, total - added - corrected, counts.get("unchanged", 0))
-    ordered = ", ".join(_q(column.name) for column in spec.columns)
-    result = engine.execute(f"SELECT {ordered} FROM written ORDER BY {key}, known_at")
-    return result.to_arrow_reader(100_000).cast(spec.schema), count
+@dataclass(frozen=True)
+class Load:
+    """Where the rows of an import come from and when it took place, as SQL literals.
+
+    For bound parameters, as for a registered Arrow object, DuckDB would import pandas, a second's work.
+    """
+
+    origin: str
+    import_id: str
+    loaded_at: str
+
+    @classmethod
+    def of(cls, origin: str, import_id: str, loaded_at: dt.datetime) -> Load:
+        """The literals of these values."""
+        return cls(_text(origin), _text(import_id), f"{_text(loaded_at.isoformat())}::TIMESTAMPTZ")
 
 
-def _compare(engine: duckdb.DuckDBPyConnection, spec: Table, stored: list[str], key: str) -> None:
-    """Make `verdict`: the staged rows, each added, corrected or unchanged beside the `latest` stored row of its key."""
-    if not stored:
-        engine.execute(
-            "CREATE TEMP VIEW verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged"
-        )
-        return
-    files = ", ".join(_text(file) for file in stored)
+@dataclass(frozen=True)
+class Stored:
+    """What a table holds at HEAD: its Parquet files, and whether rows of it correct earlier ones (else each key is there once)."""
+
+    files: list[str]
+    corrected: bool
+
+
+def first_load(engine: duckdb.DuckDBPyConnection, spec: Table, rows: Rows, load: Load) -> pa.RecordBatchReader:
+    """All rows, to be written to an empty table as they come, in bounded memory; then `check` what was written."""
+    _stage(engine, spec, rows, "VIEW")
     engine.execute(
-        f"""CREATE TEMP TABLE latest AS SELECT * FROM read_parquet([{files}], union_by_name = true)
-        QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC, import_id DESC) = 1"""
+        "CREATE TEMP VIEW verdict AS SELECT *, 'added' AS verdict, NULL::TIMESTAMPTZ AS stored_known_at FROM staged"
     )
+    return _reader(engine, spec, _written(spec, load))
+
+
+def check(engine: duckdb.DuckDBPyConnection, spec: Table, written: list[str]) -> Counts:
+    """The counts of a first load, from the Parquet files it wrote; BadInput if a key is missing or comes twice."""
+    if not written:
+        return Counts()
+    engine.execute(f"CREATE OR REPLACE TEMP VIEW staged AS SELECT * FROM {_parquet(written)}")
+    _refuse_double_keys(engine, spec)
+    return Counts(added=_one(engine, "SELECT count(*) FROM staged"))
+
+
+def changes(
+    engine: duckdb.DuckDBPyConnection, spec: Table, rows: Rows, stored: Stored, load: Load, complete: bool
+) -> tuple[pa.RecordBatchReader, Counts]:
+    """The rows to append, and the counts. BadInput if a key is missing or comes twice."""
+    _stage(engine, spec, rows, "TABLE")
+    _refuse_double_keys(engine, spec)
+    _compare(engine, spec, stored)
+    counts = dict(engine.execute("SELECT verdict, count(*) FROM verdict GROUP BY 1").fetchall())
+    added, corrected = counts.get("added", 0), counts.get("corrected", 0)
+    unchanged = _one(engine, "SELECT count(*) FROM staged") - added - corrected
+    parts, retracted = [_written(spec, load)], 0
+    if complete:
+        engine.execute(f"CREATE TEMP TABLE withdrawn AS {_withdrawn(spec, load)}")
+        retracted = _one(engine, "SELECT count(*) FROM withdrawn")
+        parts.append("SELECT * FROM withdrawn")
+    return _reader(engine, spec, " UNION ALL BY NAME ".join(parts)), Counts(added, corrected, retracted, unchanged)
+
+
+def _reader(engine: duckdb.DuckDBPyConnection, spec: Table, query: str) -> pa.RecordBatchReader:
+    ordered = ", ".join(_q(column.name) for column in spec.columns)
+    return engine.execute(f"SELECT {ordered} FROM ({query})").to_arrow_reader(100_000).cast(spec.schema)
+
+
+def _compare(engine: duckdb.DuckDBPyConnection, spec: Table, stored: Stored) -> None:
+    """Make `verdict`: the staged rows that were added or corrected beside the `latest` stored row of their key."""
+    key, entity = ", ".join(_q(name) for name in spec.key), _q(spec.entity)
+    latest = f"SELECT * FROM {_parquet(stored.files)} WHERE {entity} IN (SELECT {entity} FROM staged)"
+    if stored.corrected:
+        newest = f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY known_at DESC, import_id DESC) = 1"
+        engine.execute(f"CREATE TEMP TABLE latest AS {latest} {newest}")
+    else:
+        engine.execute(f"CREATE TEMP VIEW latest AS {latest}")
     # a fresh load date alone changes nothing: only what the export says is compared
     compared = [column.name for column in spec.payload if spec.kind != "outputs" or column.name not in LINEAGE]
     differences = [f"s.{_q(name)} IS DISTINCT FROM l.{_q(name)}" for name in compared]
@@ -96,11 +127,12 @@ def _compare(engine: duckdb.DuckDBPyConnection, spec: Table, stored: list[str], 
           WHEN l.{_q(spec.entity)} IS NULL THEN 'added'
           WHEN coalesce(l.retracted, false) OR {differs} THEN 'corrected'
           ELSE 'unchanged' END AS verdict, l.known_at AS stored_known_at
-        FROM staged s LEFT JOIN latest l ON {join}"""
+        FROM staged s LEFT JOIN latest l ON {join} WHERE verdict <> 'unchanged'"""
     )
 
 
-def _stage(engine: duckdb.DuckDBPyConnection, spec: Table, rows: Any) -> None:
+def _stage(engine: duckdb.DuckDBPyConnection, spec: Table, rows: Rows, kept: str) -> None:
+    """Make `staged`, a TABLE, or a VIEW that can be read once: the rows given, as the contract's columns and types."""
     given = set(rows.schema.names)
     unknown = given - {column.name for column in spec.columns}
     if unknown:
@@ -112,8 +144,7 @@ def _stage(engine: duckdb.DuckDBPyConnection, spec: Table, rows: Any) -> None:
         for column in spec.columns
     )
     engine.register("incoming", rows.__arrow_c_stream__())
-    engine.execute(f"CREATE TEMP TABLE staged AS SELECT {casts} FROM incoming")
-    engine.unregister("incoming")
+    engine.execute(f"CREATE TEMP {kept} staged AS SELECT {casts} FROM incoming")
 
 
 def _refuse_double_keys(engine: duckdb.DuckDBPyConnection, spec: Table) -> None:
@@ -131,25 +162,25 @@ def _refuse_double_keys(engine: duckdb.DuckDBPyConnection, spec: Table) -> None:
         raise BadInput(f"staged table {spec.name} has {missing} rows without a key or occurred_at")
 
 
-def _written(spec: Table, load: dict[str, str]) -> str:
+def _written(spec: Table, load: Load) -> str:
     own = ", ".join(_q(column.name) for column in spec.own)
     return f"""SELECT {own}, occurred_at,
       CASE WHEN verdict = 'added' THEN coalesce(known_at, occurred_at)
-           WHEN known_at > stored_known_at THEN known_at ELSE {load["loaded_at"]} END AS known_at,
+           WHEN known_at > stored_known_at THEN known_at ELSE {load.loaded_at} END AS known_at,
       verdict = 'added' AND coalesce(known_at_assumed, known_at IS NULL) AS known_at_assumed,
-      coalesce(retracted, false) AS retracted, {load["origin"]} AS origin, {load["import_id"]} AS import_id, source_file, source_row
-      FROM verdict WHERE verdict <> 'unchanged'"""
+      coalesce(retracted, false) AS retracted, {load.origin} AS origin, {load.import_id} AS import_id, source_file, source_row
+      FROM verdict"""
 
 
-def _withdrawn(spec: Table, load: dict[str, str]) -> str:
+def _withdrawn(spec: Table, load: Load) -> str:
     entity = _q(spec.entity)
     match = " AND ".join(f"s.{_q(name)} = l.{_q(name)}" for name in spec.key)
     empty = ", ".join(f"NULL::{SQL_TYPES[column.dtype]} AS {_q(column.name)}" for column in spec.payload)
     key = ", ".join(f"l.{_q(name)}" for name in spec.key)
-    return f"""SELECT {key}{", " + empty if empty else ""}, l.occurred_at, {load["loaded_at"]} AS known_at,
-      false AS known_at_assumed, true AS retracted, {load["origin"]} AS origin, {load["import_id"]} AS import_id,
+    return f"""SELECT {key}{", " + empty if empty else ""}, l.occurred_at, {load.loaded_at} AS known_at,
+      false AS known_at_assumed, true AS retracted, {load.origin} AS origin, {load.import_id} AS import_id,
       NULL::VARCHAR AS source_file, NULL::BIGINT AS source_row
-      FROM latest l WHERE NOT coalesce(l.retracted, false) AND l.origin = {load["origin"]}
+      FROM latest l WHERE NOT coalesce(l.retracted, false) AND l.origin = {load.origin}
         AND l.{entity} IN (SELECT {entity} FROM staged)
         AND NOT EXISTS (SELECT 1 FROM staged s WHERE {match})"""
 
@@ -157,6 +188,10 @@ def _withdrawn(spec: Table, load: dict[str, str]) -> str:
 def _one(engine: duckdb.DuckDBPyConnection, query: str) -> int:
     row = engine.execute(query).fetchone()
     return int(row[0]) if row else 0
+
+
+def _parquet(files: list[str]) -> str:
+    return f"read_parquet([{', '.join(_text(file) for file in files)}], union_by_name = true)"
 
 
 def _text(value: str) -> str:

@@ -12,16 +12,18 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from salesml.contracts import TABLES, table
+from salesml.contracts import TABLES, Table, table
 from salesml.errors import NotEnoughData, SalesmlError
 from salesml.lake.head import Head, Heads, Pin
-from salesml.lake.merge import Counts, changes
+from salesml.lake.merge import Counts, Load, Rows, Stored, changes, check, first_load
 from salesml.workspace import Workspace
 
-Staged = dict[str, pa.Table | pa.RecordBatchReader]
+Staged = dict[str, Rows]
+MEMORY = "2GB"
+WRITER = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=250_000)
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,9 @@ class Lake:
             before = self.head()
             import_id = f"{before.id + 1:06d}-{uuid.uuid4().hex[:8]}"
             pins, counts = dict(before.tables), {}
+            load = Load.of(origin, import_id, loaded_at)
             for name, rows in staged.items():
-                pin, count = self._append(name, rows, before, origin, import_id, loaded_at, name in complete)
+                pin, count = self._append(TABLES[name], rows, before.tables.get(name), load, name in complete)
                 counts[name] = count
                 if pin:
                     pins[name] = pin
@@ -163,31 +166,25 @@ class Lake:
             return Imported(self.heads.commit(pins, body), counts)
 
     def _append(
-        self, name: str, rows: Any, before: Head, origin: str, import_id: str, loaded_at: dt.datetime, complete: bool
+        self, spec: Table, rows: Rows, pin: Pin | None, load: Load, complete: bool
     ) -> tuple[Pin | None, Counts]:
-        pin = before.tables.get(name)
-        path = self.folder / name
+        path = self.folder / spec.name
         with duckdb.connect() as engine:
-            engine.execute("SET TimeZone = 'UTC'; SET memory_limit = '4GB'")
+            engine.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'")
             engine.execute(f"SET temp_directory = '{_quoted(self.folder / '.spill')}'")
-            stored = files(path, pin.version) if pin and pin.rows else []
-            new, count = changes(engine, TABLES[name], rows, stored, origin, import_id, loaded_at, complete)
-            if not count.written:
-                return pin, count
-            _return_to(path, pin.version if pin else None)
-            if pin is None and DeltaTable.is_deltatable(str(path)):  # left behind by a crash before the first HEAD
-                write_deltalake(str(path), new, mode="overwrite", schema_mode="overwrite")
+            if pin is None:
+                count = _fill(path, engine, spec, rows, load)
             else:
-                write_deltalake(str(path), new, mode="append", schema_mode="merge")
-        rows_before, corrections = (pin.rows, pin.corrections) if pin else (0, 0)
-        return (
-            Pin(
-                DeltaTable(str(path)).version(),
-                rows_before + count.written,
-                corrections + count.corrected + count.retracted,
-            ),
-            count,
-        )
+                stored = Stored(files(path, pin.version), corrected=pin.corrections > 0)
+                new, count = changes(engine, spec, rows, stored, load, complete)
+                if count.written:
+                    _return_to(path, pin.version)
+                    _write(path, new, mode="append", schema_mode="merge")
+        if not count.written:
+            return pin, count
+        before, corrections = (pin.rows, pin.corrections) if pin else (0, 0)
+        version = DeltaTable(str(path)).version()
+        return Pin(version, before + count.written, corrections + count.corrected + count.retracted), count
 
     def undo(self) -> tuple[Head, list[Head]]:
         """Go back to the state before the newest import; returns the new HEAD and the states taken back (newest first)."""
@@ -214,13 +211,29 @@ def files(path: Path, version: int) -> list[str]:
         ) from error
 
 
-def _return_to(path: Path, version: int | None) -> None:
+def _fill(path: Path, engine: duckdb.DuckDBPyConnection, spec: Table, rows: Rows, load: Load) -> Counts:
+    """Stream rows into a table that HEAD does not name, over what a crash or an undo left there; a refusal leaves no data."""
+    there = set(path.glob("*.parquet"))
+    count = Counts()
+    try:
+        _write(path, first_load(engine, spec, rows, load), mode="overwrite", schema_mode="overwrite")
+        count = check(engine, spec, files(path, DeltaTable(str(path)).version()))
+    finally:
+        if not count.written:
+            for file in set(path.glob("*.parquet")) - there:
+                file.unlink()
+    return count
+
+
+def _return_to(path: Path, version: int) -> None:
     """Bring a Delta table back to the version HEAD names, if a crash or an undo left newer ones."""
-    if version is None or not DeltaTable.is_deltatable(str(path)):
-        return
     delta = DeltaTable(str(path))
     if delta.version() != version:
         delta.restore(version)
+
+
+def _write(path: Path, rows: pa.RecordBatchReader, *, mode: Any, schema_mode: Any) -> None:
+    write_deltalake(str(path), rows, mode=mode, schema_mode=schema_mode, writer_properties=WRITER)
 
 
 def _quoted(path: Path) -> str:

@@ -72,7 +72,7 @@ def forecast_revenue(
     view = visible(tables, cutoff)
     by = basis(view)
     history = monthly(view, by)
-    series, notes = _series(history, workspace.local_date(cutoff))
+    series, notes = long_series(history, workspace.local_date(cutoff))
     levels = {name: COMPANY for name in series["unique_id"].unique() if name != COMPANY}
     params = {"as_of": cutoff.isoformat(), "months": months, "revenue_is": by, "prophet": prophet}
     with tracking.run(workspace, MODEL, params=params, head=tables.head) as run:
@@ -89,7 +89,7 @@ def forecast_revenue(
     )  # fmt: skip
 
 
-def _series(history: pd.DataFrame, today: dt.date) -> tuple[pd.DataFrame, list[str]]:
+def long_series(history: pd.DataFrame, today: dt.date) -> tuple[pd.DataFrame, list[str]]:
     """Long frame unique_id, ds, y up to the last complete month; months of a region below zero count as zero, and are told."""
     notes = []
     negative = history["amount"] < 0

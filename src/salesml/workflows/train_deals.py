@@ -73,7 +73,7 @@ def train_deals(
     with tracking.run(
         workspace, "deals", params={**params, "seed": seed, "features": len(DEALS.names)}, head=table.head
     ) as run:
-        scorers = _fit(split, seed)
+        scorers = fit_scorers(split, seed)
         baseline = _better_baseline(scorers, split)
         found = _compare(scorers, split, baseline)
         _log(run, split, found)
@@ -88,7 +88,8 @@ def train_deals(
     )  # fmt: skip
 
 
-def _fit(split: Blocks, seed: int) -> dict[str, Scorer]:
+def fit_scorers(split: Blocks, seed: int) -> dict[str, Scorer]:
+    """The models that are compared, fitted on the training block and calibrated on the next: base rate, stage rate, CatBoost."""
     from salesml.models.outcome import OutcomeModel, Settings
     from salesml.models.rates import BaseRate, GroupRate
 

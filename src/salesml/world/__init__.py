@@ -1,6 +1,6 @@
 """The simulated company: a business whose truth is known, leaving the records a CRM would."""
 
 from salesml.world.company import World, build, company, digest, preset
-from salesml.world.knobs import PRESETS, Knobs
+from salesml.world.knobs import FAMILIES, LAW, PRESETS, Knobs
 
-__all__ = ["PRESETS", "Knobs", "World", "build", "company", "digest", "preset"]
+__all__ = ["FAMILIES", "LAW", "PRESETS", "Knobs", "World", "build", "company", "digest", "preset"]

@@ -8,9 +8,13 @@ def _list(words: str) -> tuple[str, ...]:
 
 
 REGIONS = ("North", "South", "East", "West")
+ZONES = ("America/New_York", "America/Chicago", "Europe/London", "Europe/Berlin")
+"""Time zones of the regions; office hours from 08:00 to 18:00 lie within one UTC day in all of them."""
+COUNTRIES = ("United States", "United States", "United Kingdom", "Germany")
 INDUSTRIES = ("Manufacturing", "Retail", "Healthcare", "Logistics", "Finance", "Public sector", "Energy", "Education")
 SEGMENTS = ("small", "mid-market", "enterprise")
-SOURCES = ("inbound", "referral", "partner", "outbound", "event")
+SOURCES = ("inbound", "referral", "partner", "outbound", "event", "paid")
+CHANNELS = ("search", "email", "webinar", "social", "partner site")
 STAGES = ("Qualification", "Discovery", "Demonstration", "Proposal", "Negotiation")
 
 STEM_HEADS = _list(
@@ -37,7 +41,7 @@ TITLES = (
 )
 
 PRODUCTS = (
-    # name, family, list price of a unit, unit cost, typical size of a deal against the segment's
+    # name, family, list price of a unit, unit cost (both in the company's currency), typical size against the segment's
     ("Lantern Core", "Lantern", 400, 120, 0.7),
     ("Lantern Plus", "Lantern", 900, 260, 1.0),
     ("Lantern Fleet", "Lantern", 2_200, 700, 1.6),
@@ -78,15 +82,35 @@ OUTBOUND_BODIES = (
     "Asked who else should be part of the decision.",
     "Went through open questions on scope and price.",
     "Left a message and proposed two times.",
+    "Sent the security questionnaire and the data sheet.",
+    "Recapped the pilot results and suggested a call with finance.",
+    "Reminded them of the offer's end date.",
 )
+MET_BODIES = (
+    "Walked through the workflow with the team, two open questions on reporting.",
+    "Met the department head, who wants numbers on the time saved.",
+    "Workshop on integration; their IT will test access this week.",
+    "Agreed on scope and next milestones, minutes sent.",
+    "Reviewed the offer line by line, price was the main topic.",
+    "Short session with purchasing about terms and the contract.",
+)
+LEAD_BODIES = (
+    "First contact, asked about their present tool.",
+    "No answer, left a message.",
+    "Sent the overview and two customer stories.",
+    "Spoke briefly, they look at this next quarter.",
+    "Asked for fifteen minutes next week.",
+)
+OPENERS = ("", "Hi, ", "Thanks for the call. ", "Sorry for the late reply. ")
 INBOUND_BODIES = (
-    # by momentum: stalled, normal, hot; five each
+    # by momentum: stalled, normal, hot; six each
     (
         "We need more time, other projects come first.",
         "Not a priority this quarter, please check back.",
         "Budget is on hold, no news from finance.",
         "I have not had the chance to look at it.",
         "Let us postpone the next meeting.",
+        "There is a reorganisation here, nobody decides at the moment.",
     ),
     (
         "Thanks, could you send the price list again?",
@@ -94,6 +118,7 @@ INBOUND_BODIES = (
         "Which integrations do you support?",
         "Please share the agenda for next week.",
         "We are comparing two offers.",
+        "How long does the set-up take for a team like ours?",
     ),
     (
         "Great session, the team wants to go ahead.",
@@ -101,5 +126,10 @@ INBOUND_BODIES = (
         "Can we add ten more users to the offer?",
         "Our director is on board, please send the order form.",
         "When could we start?",
+        "Finance has approved the budget, what is the next step?",
     ),
 )
+RIVAL_BODY = "We also have an offer from {}, can you match it?"
+PAGES = ("home", "product tour", "pricing", "customer stories", "integrations", "blog", "careers")
+FILES = ("buyer's guide", "security data sheet", "return calculator", "case study")
+EVENT_TYPES = ("web_visit", "email_open", "email_click", "email_reply", "download", "webinar", "form", "social")

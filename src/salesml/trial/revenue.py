@@ -1,0 +1,68 @@
+"""Revenue intervals judged on what came and on what was to be expected without noise."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+
+from salesml.analytics.revenue import basis, monthly
+from salesml.evaluation.against_truth import intervals
+from salesml.lake import visible
+from salesml.models.revenue import forecast_revenue
+from salesml.trial.case import Case, Figure, figures
+from salesml.workflows.forecast import COMPANY, REGION, long_series
+
+PART = "revenue"
+MONTHS = 3
+
+
+def judge_revenue(case: Case) -> list[Figure]:
+    """The revenue forecast of company and regions for the three months after the cutoff, knowing what was known at it."""
+    view = visible(case.tables, case.cutoff)
+    series, _ = long_series(monthly(view, basis(view)), case.workspace.local_date(case.cutoff))
+    levels = {name: COMPANY for name in series["unique_id"].unique() if name != COMPANY}
+    made = forecast_revenue(series, MONTHS, "MS", levels, prophet=False).frame
+    joined = made.merge(_came(case), on=["unique_id", "ds"]).merge(_expected(case), on=["unique_id", "ds"])
+    found = []
+    for level, rows in (("company", joined[joined["unique_id"] == COMPANY]), ("regions", joined[joined["unique_id"] != COMPANY])):
+        if rows.empty:
+            continue
+        values = {"wape": (rows["yhat"] - rows["y"]).abs().sum() / rows["y"].abs().sum()}
+        values["wape_noiseless"] = (rows["yhat"] - rows["expected"]).abs().sum() / rows["expected"].sum()
+        for share in (80, 95):
+            judged = intervals(rows[f"lo{share}"], rows[f"hi{share}"], rows["y"], rows["expected"], level=share / 100)
+            values |= {f"cover{share}": judged["coverage"], f"cover{share}_noiseless": judged["coverage_noiseless"]}
+        found += figures(PART, f"champion, {level}", values)
+    naive = _naive(series).merge(_came(case), on=["unique_id", "ds"])
+    naive = naive[naive["unique_id"] == COMPANY]
+    if len(naive):
+        error = (naive["yhat"] - naive["y"]).abs().sum() / naive["y"].abs().sum()
+        found += figures(PART, "same month last year, company", {"wape": error})
+    return found
+
+
+def _came(case: Case) -> pd.DataFrame:
+    """unique_id, ds, y: revenue of company and regions in the months after the cutoff, as known at the end."""
+    end = dt.datetime.combine(case.world.knobs.end, dt.time(), dt.UTC)
+    view = visible(case.tables, end)
+    rows = monthly(view, basis(view))
+    regions = pd.DataFrame({"unique_id": REGION + rows["region"], "ds": rows["month"], "y": rows["amount"].astype(float)})
+    whole = regions.groupby("ds", as_index=False)["y"].sum().assign(unique_id=COMPANY)
+    return pd.concat([regions, whole], ignore_index=True)
+
+
+def _expected(case: Case) -> pd.DataFrame:
+    """unique_id, ds, expected: the same months without their noise."""
+    rows = case.truth("revenue_month")
+    rows = rows[rows["entity_type"].isin(["company", "region"]) & (rows["kind"] != "booking")]
+    name = rows["entity_id"].where(rows["entity_type"] == "company", REGION + rows["entity_id"])
+    rows = pd.DataFrame({"unique_id": name, "ds": pd.to_datetime(rows["month"]), "expected": rows["expected"]})
+    return rows.groupby(["unique_id", "ds"], as_index=False)["expected"].sum()
+
+
+def _naive(series: pd.DataFrame) -> pd.DataFrame:
+    whole = series[series["unique_id"] != COMPANY].groupby("ds", as_index=False)["y"].sum() if (
+        series["unique_id"].nunique() > 1
+    ) else series
+    return pd.DataFrame({"unique_id": COMPANY, "ds": whole["ds"] + pd.DateOffset(years=1), "yhat": whole["y"]})

@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test quick bench lint setup lock environment clean
+.PHONY: help demo test quick judge bench lint setup lock environment clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -25,6 +25,9 @@ quick: $(VENV)/.ready-dev   ## lint and the tests that take seconds
 lint: $(VENV)/.ready-dev   ## ruff and mypy
 	@$(BIN)/ruff check src tests benchmarks .ci
 	@$(BIN)/mypy
+
+judge: $(VENV)/.ready   ## try the methods on 200 tiny and 20 demo companies whose truth is known; about 40 minutes
+	@$(BIN)/salesml world judge --tiny 200 --demo 20
 
 bench: $(VENV)/.ready-dev   ## measure; JSON into benchmarks/results/
 	@$(BIN)/python -m benchmarks

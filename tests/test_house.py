@@ -18,7 +18,7 @@ FLOORS = [
     {"models", "analytics", "planning", "features", "evaluation", "figures"},
     {"registry"},
     {"workflows", "world"},
-    {"reporting"},
+    {"reporting", "trial"},
     {"cli", "apps", "api"},
 ]
 SIDEWAYS = {

@@ -43,6 +43,11 @@ class Case:
     scorers: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def end(self) -> dt.datetime:
+        """The first instant the company has not lived."""
+        return dt.datetime.combine(self.world.knobs.end, dt.time(), dt.UTC)
+
+    @property
     def tables(self) -> Tables:
         """The records; methods ask for what is visible at the cutoff or later weeks."""
         return Lake(self.workspace).open()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from salesml.errors import NotEnoughData
 from salesml.evaluation.against_truth import policy, probabilities
 from salesml.features.deals import DEALS
+from salesml.features.spines import weekly_spine
 from salesml.lake import visible
 from salesml.models.deals import blocks
 from salesml.trial.case import Case, Figure, failed, figures
@@ -24,8 +27,10 @@ def open_deals(case: Case) -> pd.DataFrame:
 
     Grain: one row per opportunity_id and as_of.
     """
-    seen = [DEALS.frame(visible(case.tables, monday)) for monday in case.later]
-    rows = pd.concat(seen, ignore_index=True).query("status == 'open'")
+    tables = case.tables
+    spine = weekly_spine(visible(tables, case.end), case.workspace, case.later[0], case.later[-1])
+    spine = spine.filter(pc.is_in(spine["as_of"], pa.array(case.later, spine["as_of"].type)))
+    rows = DEALS.frame(visible(tables, spine)).query("status == 'open'")
     week = case.truth("deal_week").drop(columns=["stage"])
     rows = rows.assign(as_of=rows["as_of"].astype("datetime64[s, UTC]"))
     rows = rows.merge(week, on=["opportunity_id", "as_of"], how="inner")

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from salesml.errors import NotEnoughData
 from salesml.lake import visible
 from salesml.models.deals import LEAST_OUTCOMES
 from salesml.trial.case import Case, Figure, failed, figures
 from salesml.workflows.deals import training_table
-from salesml.errors import NotEnoughData
 
 MEETING, NURTURE = "effect of a meeting", "effect of nurture mails"
 Z = 1.959964
 OLD_ENOUGH_DAYS = 120
 CONFOUNDERS = ("stage", "type", "segment", "source", "competitor_id", "forecast_category")
-MEASURED = ("age_days", "inbound_28d", "activities_28d", "meetings", "days_since_inbound", "close_date_changes", "owner_win_rate", "amount")
+MEASURED = (
+    "age_days", "inbound_28d", "activities_28d", "meetings", "days_since_inbound", "close_date_changes", "owner_win_rate",
+    "amount",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,14 @@ def _meetings(case: Case) -> list[Figure]:
         return failed(MEETING, "difference", str(lack)) + failed(MEETING, "adjusted", str(lack))
     view = visible(case.tables, case.cutoff)
     facts = view.facts("activity")
-    met = view.frame(facts.filter(facts.type.isin(["meeting", "demo"]), facts.outcome == "held").select("opportunity_id", "occurred_at"))
+    held = facts.filter(facts.type.isin(["meeting", "demo"]), facts.outcome == "held")
+    met = view.frame(held.select("opportunity_id", "occurred_at"))
     monday = met["occurred_at"].dt.floor("D") - pd.to_timedelta(met["occurred_at"].dt.weekday, unit="D")
     weeks = pd.MultiIndex.from_arrays([met["opportunity_id"], monday.astype("datetime64[s, UTC]")])
+    # a merge gives the truth of the very weeks the estimate is made from
     rows = rows.assign(as_of=rows["as_of"].astype("datetime64[s, UTC]"))
-    rows = rows.merge(case.truth("deal_week")[["opportunity_id", "as_of", "p_win_met", "p_win_unmet"]], on=["opportunity_id", "as_of"])
+    week = case.truth("deal_week")[["opportunity_id", "as_of", "p_win_met", "p_win_unmet"]]
+    rows = rows.merge(week, on=["opportunity_id", "as_of"])
     index = pd.MultiIndex.from_frame(rows[["opportunity_id", "as_of"]])
     treated, won = index.isin(weeks).astype("float64"), rows["won"].to_numpy(dtype="float64")
     truth = float((rows["p_win_met"] - rows["p_win_unmet"]).mean())
@@ -54,14 +60,13 @@ def _meetings(case: Case) -> list[Figure]:
     design = pd.get_dummies(rows[list(CONFOUNDERS)], dummy_na=True, drop_first=True, dtype="float64").to_numpy()
     numbers = rows[list(MEASURED)].astype("float64")
     numbers = numbers.fillna(numbers.median()).fillna(0)
-    numbers = ((numbers - numbers.mean()) / numbers.std().replace(0, 1)).to_numpy()
+    numbers = (numbers - numbers.mean()) / numbers.std().replace(0, 1)
     found = _judged(MEETING, "difference", slope(treated, won, np.zeros((len(won), 0)), groups), truth)
-    return found + _judged(MEETING, "adjusted", slope(treated, won, np.column_stack([design, numbers]), groups), truth)
+    return found + _judged(MEETING, "adjusted", slope(treated, won, np.column_stack([design, numbers.to_numpy()]), groups), truth)
 
 
 def _nurture(case: Case) -> list[Figure]:
-    end = pd.Timestamp(case.world.knobs.end, tz="UTC")
-    view = visible(case.tables, end.to_pydatetime())
+    end, view = pd.Timestamp(case.end), visible(case.tables, case.end)
     rows = view.frame(view.state("lead", ["custom", "status", "deleted"]))
     rows = rows[(rows["created_at"] < end - pd.Timedelta(days=OLD_ENOUGH_DAYS)) & rows["deleted"].isna()]
     truth = case.truth("lead").set_index("lead_id")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pandas as pd
 
 from salesml.analytics.revenue import basis, monthly
@@ -25,7 +23,8 @@ def judge_revenue(case: Case) -> list[Figure]:
     made = forecast_revenue(series, MONTHS, "MS", levels, prophet=False).frame
     joined = made.merge(_came(case), on=["unique_id", "ds"]).merge(_expected(case), on=["unique_id", "ds"])
     found = []
-    for level, rows in (("company", joined[joined["unique_id"] == COMPANY]), ("regions", joined[joined["unique_id"] != COMPANY])):
+    whole = joined["unique_id"] == COMPANY
+    for level, rows in (("company", joined[whole]), ("regions", joined[~whole])):
         if rows.empty:
             continue
         values = {"wape": (rows["yhat"] - rows["y"]).abs().sum() / rows["y"].abs().sum()}
@@ -44,8 +43,7 @@ def judge_revenue(case: Case) -> list[Figure]:
 
 def _came(case: Case) -> pd.DataFrame:
     """unique_id, ds, y: revenue of company and regions in the months after the cutoff, as known at the end."""
-    end = dt.datetime.combine(case.world.knobs.end, dt.time(), dt.UTC)
-    view = visible(case.tables, end)
+    view = visible(case.tables, case.end)
     rows = monthly(view, basis(view))
     regions = pd.DataFrame({"unique_id": REGION + rows["region"], "ds": rows["month"], "y": rows["amount"].astype(float)})
     whole = regions.groupby("ds", as_index=False)["y"].sum().assign(unique_id=COMPANY)
@@ -58,11 +56,10 @@ def _expected(case: Case) -> pd.DataFrame:
     rows = rows[rows["entity_type"].isin(["company", "region"]) & (rows["kind"] != "booking")]
     name = rows["entity_id"].where(rows["entity_type"] == "company", REGION + rows["entity_id"])
     rows = pd.DataFrame({"unique_id": name, "ds": pd.to_datetime(rows["month"]), "expected": rows["expected"]})
-    return rows.groupby(["unique_id", "ds"], as_index=False)["expected"].sum()
+    return rows.groupby(["unique_id", "ds"])[["expected"]].sum().reset_index()
 
 
 def _naive(series: pd.DataFrame) -> pd.DataFrame:
-    whole = series[series["unique_id"] != COMPANY].groupby("ds", as_index=False)["y"].sum() if (
-        series["unique_id"].nunique() > 1
-    ) else series
+    """unique_id, ds, yhat: the company's revenue of each month, a year on."""
+    whole = series.groupby("ds", as_index=False)["y"].sum()
     return pd.DataFrame({"unique_id": COMPANY, "ds": whole["ds"] + pd.DateOffset(years=1), "yhat": whole["y"]})

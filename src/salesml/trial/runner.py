@@ -73,7 +73,7 @@ def run(todo: list[Plan], workers: int = 2, progress: Callable[[int, int, Plan],
     else:
         threads = str(max(1, (os.cpu_count() or 1) // workers))
         started = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        os.environ |= {name: threads for name in started}
+        os.environ |= dict.fromkeys(started, threads)
         try:
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=25) as pool:
@@ -97,12 +97,14 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     from salesml.evaluation.against_truth import over_worlds
 
     parts = []
-    for (part, size), rows in results.groupby(["part", "preset"], sort=False):
+    for names, rows in results.groupby(["part", "preset"], sort=False):
         told = over_worlds(rows[["family", "method", "metric", "seed", "value"]], FIGURES)
         means = rows.groupby(["family", "method", "metric"])["value"].mean().rename("mean").reset_index()
-        parts.append(told.merge(means, on=["family", "method", "metric"]).assign(part=part, preset=size))
-    whole = pd.concat(parts, ignore_index=True)
-    return whole[["part", "preset", "family", "method", "metric", *[c for c in whole if c not in ("part", "preset", "family", "method", "metric")]]]
+        told = told.merge(means, on=["family", "method", "metric"])
+        told.insert(0, "part", str(names[0]))
+        told.insert(1, "preset", str(names[1]))
+        parts.append(told)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _one(plan: Plan) -> pd.DataFrame:

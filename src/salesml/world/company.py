@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -179,11 +179,7 @@ def company(progress: Progress = lambda what: None, **chosen: Any) -> World:
     activities and closings entered days after they happened. `faults`: duplicates, gaps, wrong reasons, coloured calls.
     `currencies`: how many are sold in, `currency` being the company's own. `progress` is told what is being done.
     """
-    valid = {field.name for field in fields(Knobs)}
-    for name in chosen:
-        if name not in valid:
-            raise UnknownName("knob of the world", name, valid)
-    knobs = Knobs(**chosen)
+    knobs = Knobs.of(**chosen)
     weeks = clock(knobs)
     times = market.market(knobs, weeks)
     org = organisation.organisation(knobs, weeks)

@@ -20,17 +20,23 @@ from salesml.world.knobs import LAW, Knobs
 KNOBS_FILE = "knobs.json"
 
 
-def shut(world: World, folder: Path) -> Path:
-    """Write the truth into `folder`, a file a table, and the knobs last, so that a drawer with knobs is whole.
-
-    WorkspaceError where the folder is, lies in, or holds a workspace, or holds something else.
-    """
+def allowed(folder: Path) -> Path:
+    """The folder, if a drawer may be there; WorkspaceError if it is, or lies in, a workspace, or holds something else."""
     folder = folder.expanduser().resolve()
     for place in (folder, *folder.parents):
         if (place / SETTINGS_FILE).exists():
-            raise WorkspaceError(f"{folder} lies in the workspace {place}; the truth must stay outside. Choose another folder")
+            raise WorkspaceError(f"{folder} lies in the workspace {place}; the truth must stay outside: choose another folder")
     if folder.exists() and any(folder.iterdir()) and not (folder / KNOBS_FILE).exists():
         raise WorkspaceError(f"{folder} holds something that is no drawer; choose an empty folder")
+    return folder
+
+
+def shut(world: World, folder: Path) -> Path:
+    """Write the truth into `folder`, a file a table, beside a note of the knobs. WorkspaceError as `allowed` says.
+
+    A crash leaves the drawer that was there, or the new one.
+    """
+    folder = allowed(folder)
     coming = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(coming, ignore_errors=True)
     coming.mkdir(parents=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from salesml.errors import BadParameter
+from salesml.errors import BadParameter, UnknownName
 
 LAW = 1
 """Version of the laws in this package: raised whenever the same knobs give another company."""
@@ -73,6 +73,15 @@ class Knobs:
             raise BadParameter(f"end {self.end!r} is not a date from {EARLIEST} to {LATEST}")
         if not (isinstance(self.currency, str) and re.fullmatch(r"[A-Z]{3}", self.currency)):
             raise BadParameter(f"currency {self.currency!r} is not a three-letter ISO 4217 code such as USD")
+
+    @classmethod
+    def of(cls, **chosen: Any) -> Knobs:
+        """Knobs by name; UnknownName lists them."""
+        valid = [field.name for field in fields(cls)]
+        for name in chosen:
+            if name not in valid:
+                raise UnknownName("knob of the world", name, valid)
+        return cls(**chosen)
 
     @property
     def deal_count(self) -> int:

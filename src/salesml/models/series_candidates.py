@@ -155,7 +155,7 @@ def _run(
 ) -> Iterable[list[np.ndarray]]:
     if fits < WORTH_WORKERS:
         return (_forecast_batch(task, models, horizon, season) for task in tasks)
-    workers = joblib.Parallel(n_jobs=os.cpu_count() or 1, return_as="generator", batch_size=1, max_nbytes=None)
+    workers = joblib.Parallel(n_jobs=joblib.cpu_count(), return_as="generator", batch_size=1, max_nbytes=None)
     return workers(joblib.delayed(_forecast_batch)(task, models, horizon, season) for task in tasks)
 
 

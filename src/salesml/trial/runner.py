@@ -23,6 +23,9 @@ FIGURES: dict[str, str | float] = {
 }  # fmt: skip
 """Every figure of the trial and what is good: lower, higher, or near a number."""
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+"""What tells libraries in a worker how many threads, or processes of their own, they may start."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -72,11 +75,11 @@ def run(todo: list[Plan], workers: int = 2, progress: Callable[[int, int, Plan],
                 progress(number, len(todo), plan)
     else:
         threads = str(max(1, (os.cpu_count() or 1) // workers))
-        started = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        started = {name: os.environ.get(name) for name in THREADS}
         os.environ |= dict.fromkeys(started, threads)
         try:
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=25) as pool:
+            with ProcessPoolExecutor(workers, mp_context=context) as pool:
                 waiting = {pool.submit(_one, plan): plan for plan in todo}
                 for number, future in enumerate(as_completed(waiting), 1):
                     done[waiting[future]] = future.result()

@@ -159,7 +159,7 @@ def test_causes_add_up_to_the_score(truth: dict[str, pd.DataFrame]) -> None:
     causes = [
         "rep_skill", "rep_ramp", "product_fit", "segment", "source", "type", "competitor", "amount", "intent", "quality",
     ]  # fmt: skip
-    np.testing.assert_allclose(truth["deal"][causes].sum(axis=1), truth["deal"]["score"], atol=1e-9)
+    np.testing.assert_allclose(truth["deal"][[f"{name}_effect" for name in causes]].sum(axis=1), truth["deal"]["score"], atol=1e-9)
 
 
 def test_a_meeting_and_a_discount_help(truth: dict[str, pd.DataFrame]) -> None:

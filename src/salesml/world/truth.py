@@ -73,7 +73,7 @@ def beliefs(knobs: Knobs, clock: Clock, market: Market, deals: Deals, life: Life
 
 
 def deal(knobs: Knobs, clock: Clock, deals: Deals, life: Life, record: Records, fault: Faults, known: Beliefs) -> pa.Table:
-    """One row a deal: score and its causes (log-odds), discount (share), outcome and closed_at in the end (also of deals
+    """One row a deal: score and its causes (NAME_effect, log-odds), discount (share), outcome and closed_at in the end (also of deals
     still open at the end), true loss reason, p_win when created and at mid-life, p_win_at_discount_N for N % off.
     """
     n, last = len(deals.week), life.last
@@ -91,7 +91,7 @@ def deal(knobs: Knobs, clock: Clock, deals: Deals, life: Life, record: Records, 
             "renews_id": plain(ids("D", deals.parent, 6)),
             "type": plain(pick(TYPES, deals.type)),
             "score": deals.score,
-            **deals.causes,
+            **{f"{name}_effect": part for name, part in deals.causes.items()},
             "discount": DISCOUNTS[deals.discount],
             "log_odds_per_discount_point": knobs.signal * GRID_STEP * SENSITIVITY[deals.segment] / 10,
             "outcome": plain(pick([STATUS.get(i) for i in range(max(STATUS) + 1)], outcome)),

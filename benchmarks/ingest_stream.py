@@ -17,7 +17,8 @@ BATCH = 100_000
 START = 1_577_836_800_000_000  # 2020-01-01 in microseconds
 YEARS_US = 6 * 365 * 86_400_000_000
 UTC = pa.timestamp("us", tz="UTC")
-WORDS = "call about the next step with buyer on price scope rollout budget legal review pilot demo team".split()
+WORDS = ["call", "about", "the", "next", "step", "with", "buyer", "on", "price", "scope", "rollout",
+    "budget", "legal", "review", "pilot", "demo", "team"]
 
 
 class Maker:

@@ -27,7 +27,10 @@ def judged(results: str, todo: list[Plan]) -> pd.DataFrame:
 
 
 def verdicts(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """One table a part (the effects in one): a row per method, kind and family of companies, a column a figure: median (worst decile), or mean."""
+    """One table a part (the effects in one): a row per method, kind and family of companies, a column a figure.
+
+    Figures are told as median (worst decile), those in SHARES as the mean.
+    """
     told = summary(found)
     spread = told["median"].map("{:.3f}".format) + " (" + told["worst_decile"].map("{:.3f}".format) + ")"
     told = told.assign(shown=spread.where(~told["metric"].isin(SHARES), told["mean"].map("{:.3f}".format)))

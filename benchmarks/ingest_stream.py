@@ -1,15 +1,22 @@
-"""A large made-up company as streams of Arrow batches, cheap to make: dictionary columns, texts, sparse changes."""
+"""Streamed first load: a large made-up company, yielded batch by batch, into an empty lake as one commit."""
 
 from __future__ import annotations
 
+import resource
+import tempfile
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import write_deltalake
 
 from salesml.contracts import table
+from salesml.lake import Lake
+from salesml.workspace import Workspace
 
 FULL = {"activity": 10_500_000, "lead_event": 5_500_000, "opportunity": 3_000_000, "lead": 3_000_000}
 """Rows by table of the largest simulated company."""
@@ -17,8 +24,56 @@ BATCH = 100_000
 START = 1_577_836_800_000_000  # 2020-01-01 in microseconds
 YEARS_US = 6 * 365 * 86_400_000_000
 UTC = pa.timestamp("us", tz="UTC")
-WORDS = ["call", "about", "the", "next", "step", "with", "buyer", "on", "price", "scope", "rollout",
-    "budget", "legal", "review", "pilot", "demo", "team"]
+WORDS = [
+    "call", "about", "the", "next", "step", "with", "buyer", "on", "price", "scope", "rollout", "budget", "legal", "review",
+    "pilot", "demo", "team",
+]  # fmt: skip
+BAR_SECONDS, BAR_GIB = 100.0, 4.0
+
+
+def run(activities: int = 1_000_000) -> dict[str, Any]:
+    """Rows per second and peak memory of `Lake.ingest` beside pandas frames given to write_deltalake, same rows and run.
+
+    Both times include making the rows. The plain way checks no keys. The other tables keep their share of `activities`.
+    """
+    sizes = {name: rows * activities // FULL["activity"] for name, rows in FULL.items()}
+    rows = sum(sizes.values())
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Workspace.create(Path(folder) / "workspace"))
+        streams = {name: stream(name, size) for name, size in sizes.items()}
+        seconds, cpu, peak = _measured(lambda: lake.ingest(streams, origin="benchmark"))
+        plain_seconds, plain_cpu, plain_peak = _measured(lambda: _plain(Path(folder), sizes))
+        stored = {name: pin.rows for name, pin in lake.head().tables.items()}
+    if stored != sizes:
+        raise AssertionError(f"{stored} stored for {sizes} given")
+    return {
+        "rows": rows,
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "rows_per_second": rows / seconds,
+        "peak_gib": peak,
+        "plain_seconds": plain_seconds,
+        "plain_cpu_seconds": plain_cpu,
+        "plain_peak_gib": plain_peak,
+        "ratio": plain_seconds / seconds,
+        "bar": f"{sum(FULL.values()):,} rows at this pace in {BAR_SECONDS:g} s, at most {BAR_GIB:g} GiB",
+        "met": bool(seconds * sum(FULL.values()) / rows <= BAR_SECONDS and peak <= BAR_GIB),
+    }
+
+
+def _measured(work: Callable[[], Any]) -> tuple[float, float, float]:
+    """Seconds, CPU seconds, and the peak memory of this process up to the end of the work."""
+    started, busy = time.perf_counter(), time.process_time()
+    work()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return time.perf_counter() - started, time.process_time() - busy, peak
+
+
+def _plain(folder: Path, sizes: dict[str, int]) -> None:
+    for name, size in sizes.items():
+        frame = stream(name, size).read_all().to_pandas()
+        schema = pa.schema([table(name).schema.field(column) for column in frame.columns])
+        write_deltalake(str(folder / name), pa.Table.from_pandas(frame, schema, preserve_index=False))
 
 
 class Maker:
@@ -58,16 +113,14 @@ class Maker:
 
 
 def texts(count: int, length: int, seed: int) -> pa.Array:
-    """So many texts of about so many characters."""
+    """At most so many texts of about so many characters, each once."""
     chance = np.random.default_rng(seed)
     words = chance.choice(WORDS, (count, length // 5))
-    return pa.array([" ".join(row) for row in words])
+    return pa.array(list(dict.fromkeys(" ".join(row) for row in words)))
 
 
 SUBJECTS, BODIES, USERS = texts(5_000, 30, 1), texts(20_000, 50, 2), pa.array([f"U{i:05d}" for i in range(2_000)])
-FEW = {
-    length: pa.array([f"value {i}" for i in range(length)]) for length in (6, 20, 300)
-}
+FEW = {length: pa.array([f"value {i}" for i in range(length)]) for length in (6, 20, 300)}
 
 
 def _activity(make: Maker) -> dict[str, Any]:

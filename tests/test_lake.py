@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from salesml.contracts import table
 from salesml.errors import BadInput, SalesmlError, UnknownName, WorkspaceError
 from salesml.lake import Lake, visible
 from salesml.workspace import Workspace
@@ -128,6 +131,92 @@ def test_bad_staged_rows_are_refused_and_leave_no_trace(workspace: Workspace) ->
     with pytest.raises(UnknownName, match="valid: account"):
         lake.ingest({"oportunity": pa.Table.from_pylist(FIRST)}, origin="t")
     assert lake.head().id == 0
+
+
+def batches(count: int, *, twice: bool = False, fails: bool = False) -> pa.RecordBatchReader:
+    """Activities in batches of 100 with dictionary columns, each batch with dictionaries of its own."""
+
+    def batch(n: int) -> pa.RecordBatch:
+        rows = range(100 * n, 100 * n + 100)
+        return pa.record_batch(
+            {
+                "activity_id": pa.array([f"a{row}" for row in rows]),
+                "type": pa.array([("call", None, f"demo {n}")[row % 3] for row in rows]).dictionary_encode(),
+                "subject": pa.array(["wörd", f"batch {n}"] * 50, pa.large_string()).dictionary_encode(),
+                "duration_minutes": pa.array([15.0, None] * 50).dictionary_encode(),
+                "occurred_at": pa.array([day(1 + n)] * 100, pa.timestamp("us", tz="UTC")),
+            }
+        )
+
+    def made() -> Iterator[pa.RecordBatch]:
+        for n in range(count):
+            yield batch(n)
+        if twice:
+            yield batch(0).slice(42, 1)
+        if fails:
+            raise RuntimeError("the source broke off")
+
+    return pa.RecordBatchReader.from_batches(batch(0).schema, made())
+
+
+def stored_activities(lake: Lake) -> list[dict]:
+    rows = lake.open().rows("activity")
+    return rows.drop_columns("import_id").sort_by("activity_id").to_pylist()
+
+
+def test_a_stream_with_dictionary_columns_stores_what_a_plain_table_does(tmp_path: Path) -> None:
+    """On a first load, on a later load beside stored rows, and when the same rows come again."""
+    streamed, plain = (Lake(Workspace.create(tmp_path / name)) for name in ("streamed", "plain"))
+    for count in (3, 5):
+        rows = batches(count).read_all()
+        decoded = {name: rows[name].combine_chunks() for name in rows.column_names}
+        decoded = {n: c.dictionary_decode() if pa.types.is_dictionary(c.type) else c for n, c in decoded.items()}
+        one = streamed.ingest({"activity": batches(count)}, origin="t")
+        other = plain.ingest({"activity": pa.table(decoded)}, origin="t")
+        assert one.counts == other.counts and one.changed
+        assert streamed.open().rows("activity").schema == table("activity").schema
+        assert stored_activities(streamed) == stored_activities(plain)
+    assert streamed.head().tables["activity"].rows == 500
+    assert not streamed.ingest({"activity": batches(5)}, origin="t").changed
+
+
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize(
+    ("spoiled", "error", "message"),
+    [({"twice": True}, BadInput, "'a42'.* more than once"), ({"fails": True}, Exception, "the source broke off")],
+)
+def test_a_stream_refused_at_its_end_changes_nothing(
+    workspace: Workspace, spoiled: dict, error: type[Exception], message: str, filled: bool
+) -> None:
+    """HEAD, also of a table streamed before in the same ingest, and the data files; a later ingest works."""
+    lake = Lake(workspace)
+    if filled:
+        lake.ingest({"activity": batches(1)}, origin="t")
+    head, kept = lake.head(), set(workspace.lake.glob("activity/*.parquet"))
+    with pytest.raises(error, match=message):
+        lake.ingest({**staged(FIRST), "activity": batches(30, **spoiled)}, origin="t")
+    assert lake.head() == head
+    assert lake.open().rows("opportunity").num_rows == 0
+    assert set(workspace.lake.glob("activity/*.parquet")) == kept
+    lake.ingest({**staged(FIRST), "activity": batches(2)}, origin="t")
+    assert lake.open().rows("activity").num_rows == 200 and lake.open().rows("opportunity").num_rows == 3
+
+
+def test_a_withdrawn_row_that_comes_back_is_compared_with_its_newest_state(workspace: Workspace) -> None:
+    lake = Lake(workspace)
+    for rows, month in ((FIRST, 2), (FIRST[:1], 3), (FIRST, 4), (FIRST, 5)):
+        done = lake.ingest(staged(rows), origin="t", complete={"opportunity"}, loaded_at=day(1, month))
+    assert not done.changed and done.counts["opportunity"].unchanged == 3
+    assert lake.open().corrections("opportunity") == 2, "withdrawn in March, back in April"
+    assert state(workspace, day(2, 3))["A"]["status"] == "open"
+    assert state(workspace, day(2, 4))["A"]["status"] == "won"
+
+
+def test_a_stream_without_rows_leaves_the_table_unnamed(workspace: Workspace) -> None:
+    lake = Lake(workspace)
+    assert not lake.ingest({"activity": batches(0)}, origin="t").changed
+    assert lake.head().tables == {}
+    assert lake.ingest({"activity": batches(1)}, origin="t").counts["activity"].added == 100
 
 
 def _hold(path: str, ready: object, release: object) -> None:

@@ -93,7 +93,7 @@ def changes(
     added, corrected = counts.get("added", 0), counts.get("corrected", 0)
     unchanged = _one(engine, "SELECT count(*) FROM staged") - added - corrected
     parts, retracted = [_written(spec, load)], 0
-    if complete:
+    if complete and spec.kind == "changes":  # elsewhere an entity is a single row, so none is present without it
         engine.execute(f"CREATE TEMP TABLE withdrawn AS {_withdrawn(spec, load)}")
         retracted = _one(engine, "SELECT count(*) FROM withdrawn")
         parts.append("SELECT * FROM withdrawn")
@@ -173,7 +173,6 @@ def _written(spec: Table, load: Load) -> str:
 
 
 def _withdrawn(spec: Table, load: Load) -> str:
-    entity = _q(spec.entity)
     match = " AND ".join(f"s.{_q(name)} = l.{_q(name)}" for name in spec.key)
     empty = ", ".join(f"NULL::{SQL_TYPES[column.dtype]} AS {_q(column.name)}" for column in spec.payload)
     key = ", ".join(f"l.{_q(name)}" for name in spec.key)
@@ -181,7 +180,6 @@ def _withdrawn(spec: Table, load: Load) -> str:
       false AS known_at_assumed, true AS retracted, {load.origin} AS origin, {load.import_id} AS import_id,
       NULL::VARCHAR AS source_file, NULL::BIGINT AS source_row
       FROM latest l WHERE NOT coalesce(l.retracted, false) AND l.origin = {load.origin}
-        AND l.{entity} IN (SELECT {entity} FROM staged)
         AND NOT EXISTS (SELECT 1 FROM staged s WHERE {match})"""
 
 

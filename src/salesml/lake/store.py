@@ -22,7 +22,7 @@ from salesml.lake.merge import Counts, Load, Rows, Stored, changes, check, first
 from salesml.workspace import Workspace
 
 Staged = dict[str, Rows]
-MEMORY = "2GB"
+MEMORY = "3GB"
 WRITER = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=250_000)
 
 

@@ -97,7 +97,13 @@ def _companies(book: Book) -> None:
         "region": firms.state("region"), "territory": firms.state("territory_id"), "latitude": firms.state("latitude"),
         "longitude": firms.state("longitude"), "external_id": firms.final(firms.entity),
     })  # fmt: skip
-    property_history(book, "companies_property_history", "account", firms, {"hubspot_owner_id": number("owner", firms.running("owner_id"))})
+    property_history(
+        book,
+        "companies_property_history",
+        "account",
+        firms,
+        {"hubspot_owner_id": number("owner", firms.running("owner_id"))},
+    )
 
 
 def _contacts(book: Book) -> None:
@@ -126,7 +132,10 @@ def _contacts(book: Book) -> None:
         **{key: leads.state(f"custom.{key}") for key in leads.custom if key != "merged_into"},
         "external_lead_id": leads.final(leads.entity),
     }  # fmt: skip
-    both = {name: _both(rows.get(name), more.get(name), people, leads) for name in [*rows, *(n for n in more if n not in rows)]}
+    both = {
+        name: _both(rows.get(name), more.get(name), people, leads)
+        for name in [*rows, *(n for n in more if n not in rows)]
+    }
     _write(book, "contacts", np.r_[people.alive, leads.alive], both)
     property_history(book, "contacts_property_history", "contact", leads, {
         "lifecyclestage": stage, "hs_lead_status": status, "hubspot_owner_id": number("owner", leads.running("owner_id")),
@@ -151,7 +160,9 @@ def _deals(book: Book) -> None:
     deals = book.changes("opportunity")
     status, stage = deals.running("status"), _stage(deals)
     expected = deals.column("close_date").cast(pa.timestamp("us", "UTC"))
-    close = moment(deals.fill(either(deals.closing, deals.column("occurred_at").cast(expected.type), expected)), MILLISECONDS)
+    close = moment(
+        deals.fill(either(deals.closing, deals.column("occurred_at").cast(expected.type), expected)), MILLISECONDS
+    )
     rivals = book.changes("competitor")
     rival = look_up(deals.running("competitor_id"), rivals.final(rivals.entity), rivals.state("name"))
     fields = {
@@ -191,10 +202,18 @@ def _stage(deals: Changes) -> pa.Array:
 
 def _stages(book: Book, deals: Changes, stage: pa.Array) -> list[str]:
     """Write the pipeline; returns the ids of its stages in order."""
-    seen = pa.table({"id": stage, "label": deals.stage, "order": deals.running("stage_order"), "p": deals.running("probability")})
-    met = seen.filter(pc.is_valid(pc.field("id"))).group_by("id").aggregate([("label", "max"), ("order", "min"), ("p", "max")])
+    seen = pa.table(
+        {"id": stage, "label": deals.stage, "order": deals.running("stage_order"), "p": deals.running("probability")}
+    )
+    met = (
+        seen.filter(pc.is_valid(pc.field("id")))
+        .group_by("id", use_threads=False)
+        .aggregate([("label", "max"), ("order", "min"), ("p", "max")])
+    )
     closed = pc.is_in(met["id"], pa.array(["closedwon", "closedlost"]))
-    met = met.append_column("closed", closed).sort_by([("closed", "ascending"), ("order_min", "ascending"), ("id", "descending")])
+    met = met.append_column("closed", closed).sort_by(
+        [("closed", "ascending"), ("order_min", "ascending"), ("id", "descending")]
+    )
     ids = met["id"].combine_chunks()
     book.write("deal_pipeline_stages", {
         "pipelineId": "default", "pipelineLabel": "Sales Pipeline", "stageId": ids, "label": met["label_max"].combine_chunks(),

@@ -39,7 +39,7 @@ def merged(kind: str, rows: Changes) -> pa.Array:
     """The numbers of the records that were merged into each entity, put together with semicolons."""
     own, into = rows.final(rows.entity), rows.state("custom.merged_into")
     gone = pa.table({"into": into, "id": number(kind, own)}).filter(pc.is_valid(pc.field("into")))
-    grouped = gone.group_by("into").aggregate([("id", "list")])
+    grouped = gone.group_by("into", use_threads=False).aggregate([("id", "list")])
     joined = pc.binary_join(grouped["id_list"].combine_chunks(), ";") if gone.num_rows else pa.array([], pa.string())
     return joined.take(pc.index_in(own, grouped["into"].combine_chunks()))
 
@@ -52,7 +52,9 @@ def property_history(book: Book, name: str, kind: str, rows: Changes, fields: Ma
     row = np.concatenate([*(rows.starts[here] for here in has), told.row])
     first = pa.array(np.repeat(np.arange(len(fields)), [here.sum() for here in has]))
     label = pa.concat_arrays([pa.array(list(fields)).take(first), told.field])
-    value = pa.concat_arrays([*(text(v).filter(pa.array(here)) for (_, v), here in zip(begun, has, strict=True)), told.new])
+    value = pa.concat_arrays(
+        [*(text(v).filter(pa.array(here)) for (_, v), here in zip(begun, has, strict=True)), told.new]
+    )
     order = np.argsort(row, kind="stable")
     order = order[rows.alive[np.cumsum(rows.first)[row[order]] - 1]] if rows.n else order
     at = pa.array(row[order])

@@ -33,7 +33,13 @@ from salesml.world.exports.shared import (
 
 HISTORY_DAYS = 730
 """How long field history can be read through the API: 24 months."""
-CATEGORY = {"pipeline": "Pipeline", "best_case": "BestCase", "commit": "Forecast", "closed": "Closed", "omitted": "Omitted"}
+CATEGORY = {
+    "pipeline": "Pipeline",
+    "best_case": "BestCase",
+    "commit": "Forecast",
+    "closed": "Closed",
+    "omitted": "Omitted",
+}
 CATEGORY_NAME = {"BestCase": "Best Case", "Forecast": "Commit"}
 TYPE = {"new": "New Customer", "expansion": "Existing Customer - Upgrade", "renewal": "Existing Customer - Renewal"}
 LEAD_STATUS = {
@@ -52,7 +58,7 @@ def write(book: Book) -> None:
 
 
 def _accounts(book: Book) -> None:
-    firms, people, places = book.changes("account"), book.changes("contact"), book.changes("territory")
+    firms, people = book.changes("account"), book.changes("contact")
     book.write("Account", record("account", firms, "owner_id") | {
         "Name": firms.state("name"), "MasterRecordId": record_id("account", firms.state("custom.merged_into")),
         "ParentId": record_id("account", firms.state("parent_account_id")), "Industry": firms.state("industry"),
@@ -119,7 +125,11 @@ def _deals(book: Book) -> None:
         "Competitor__c:EntityId": record_id("competitor", deals.running("competitor_id")),
         "Account:EntityId": record_id("account", deals.running("account_id")), **_owner(book, deals),
     }  # fmt: skip
-    shown = {name.split(":")[0]: deals.final(values) for name, values in fields.items() if not name.startswith(("Owner", "Account"))}
+    shown = {
+        name.split(":")[0]: deals.final(values)
+        for name, values in fields.items()
+        if not name.startswith(("Owner", "Account"))
+    }
     book.write("Opportunity", record("opportunity", deals, "owner_id") | {
         "Name": deals.state("name"), "AccountId": record_id("account", deals.state("account_id")),
         "ContactId": record_id("contact", deals.state("contact_id")), "OwnerId": record_id("user", deals.state("owner_id")),
@@ -159,7 +169,9 @@ def _stage_history(book: Book, deals: Changes, now: Mapping[str, pa.Array], cate
         "stage": now["StageName"], "order": deals.running("stage_order"), "percent": now["Probability"],
         "won": pc.equal(deals.running("status"), "won"), "closed": pc.not_equal(deals.running("status"), "open"),
     }).filter(pc.is_valid(pc.field("stage")))  # fmt: skip
-    met = found.group_by("stage").aggregate([("order", "min"), ("percent", "max"), ("won", "max"), ("closed", "min")])
+    met = found.group_by("stage", use_threads=False).aggregate(
+        [("order", "min"), ("percent", "max"), ("won", "max"), ("closed", "min")]
+    )
     met = met.sort_by([("closed_min", "ascending"), ("order_min", "ascending"), ("stage", "ascending")])
     book.write("OpportunityStage", {
         "Id": record_id("stage", met["stage"].combine_chunks()), "ApiName": met["stage"].combine_chunks(),

@@ -101,8 +101,10 @@ def campaigns(book: Book) -> None:
         "known": touches.column("known_at"), "rank": pa.repeat(1, touches.n),
     })  # fmt: skip
     both = pa.concat_tables([own, other]).filter(pc.is_valid(pc.field("campaign")))
-    met = both.group_by(["lead", "campaign"]).aggregate([("known", "min"), ("rank", "min")])
-    met = met.sort_by([("lead", "ascending"), ("rank_min", "ascending"), ("known_min", "ascending"), ("campaign", "ascending")])
+    met = both.group_by(["lead", "campaign"], use_threads=False).aggregate([("known", "min"), ("rank", "min")])
+    met = met.sort_by(
+        [("lead", "ascending"), ("rank_min", "ascending"), ("known_min", "ascending"), ("campaign", "ascending")]
+    )
     lead = met["lead"].combine_chunks()
     book.write("CampaignMember", {
         "Id": number_id("member", np.arange(1, len(lead) + 1)), "IsDeleted": "false",

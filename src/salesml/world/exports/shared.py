@@ -53,7 +53,6 @@ class Rows:
         values = {key: [_plain(row.get(key)) for row in read] for key in sorted({key for row in read for key in row})}
         return {key: pa.array(found, pa.string()).take(encoded.indices) for key, found in values.items()}
 
-
     def only(self, where: Ints) -> Rows:
         """The rows for which `where` is true."""
         return Rows(self.spec.name, self.rows.filter(pa.array(where)))

@@ -25,7 +25,8 @@ def snapshots(folder: Path, deals: int) -> float:
     rows = _asof(spine, _states(facts["opportunity"]), "opportunity_id")
     rows = _with_activity(rows, facts["activity"])
     rows = _with_records(rows, facts["opportunity"])
-    rows = rows.merge(facts["account"][["account_id", "industry", "region", "employees"]], "left", on="account_id")
+    accounts = facts["account"].dropna(subset="region")[["account_id", "industry", "region", "employees"]]
+    rows = rows.merge(accounts, "left", on="account_id")
     users = facts["user"].dropna(subset="region")[["user_id", "region"]].rename(columns={"user_id": "owner_id"})
     rows = rows.merge(users, "left", on="owner_id", suffixes=("_account", ""))
     _finish(rows).to_parquet(folder / f"plain-{deals}.parquet")
@@ -85,15 +86,17 @@ def _with_activity(rows: pd.DataFrame, activity: pd.DataFrame) -> pd.DataFrame:
 
 def _with_records(rows: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
     """Won and closed deals so far of the company, and of the rep, account and product a deal closed with."""
-    ordered = changes.sort_values(ORDER)
-    closings = _states(changes)[ordered["change_id"].eq("closed").to_numpy()].sort_values("known_at")
-    closings = closings.assign(company_id="all")
+    states = _states(changes).assign(company_id="all")
+    before = states.groupby("opportunity_id")[["status", "owner_id", "account_id", "product_id", "company_id"]].shift()
+    taken = before.assign(known_at=states["known_at"], step=-1)  # a deal that came back counts no more
+    both = pd.concat([states.assign(step=1), taken])
+    both = both[both["status"].isin(["won", "lost", "no_decision"])].sort_values("known_at", kind="stable")
     rows = rows.assign(company_id="all")
     for by in ("owner", "account", "product", "company"):
-        key = closings[f"{by}_id"]
-        won = (closings["status"] == "won").astype(int).groupby(key).cumsum()
-        counts = {f"{by}_won": won, f"{by}_closed": closings.groupby(key).cumcount() + 1}
-        rows = _asof(rows, closings[[f"{by}_id", "known_at"]].assign(**counts), f"{by}_id")
+        key = both[f"{by}_id"]
+        won = (both["step"] * (both["status"] == "won")).groupby(key).cumsum()
+        counts = {f"{by}_won": won, f"{by}_closed": both["step"].groupby(key).cumsum()}
+        rows = _asof(rows, both[[f"{by}_id", "known_at"]].assign(**counts), f"{by}_id")
         rows = rows.assign(**rows[list(counts)].fillna(0).astype("int64"))
     return rows
 

@@ -68,16 +68,16 @@ def _apart(work: Any, *arguments: Any) -> None:
 
 def _make(folder: Path, deals: int) -> None:
     """A company in a lake of its own, its records as Parquet files for the plain way, and the spine."""
-    company = world.company(deals=deals, reps=deals // 200, years=4)
+    company = world.company(deals=deals, leads=0, reps=deals // 200, years=4, faults=0)  # tidy records: none deleted
     company.write(Workspace.create(folder / f"workspace-{deals}"))
     for table in plain.TABLES:
         pq.write_table(company.tables[table], folder / f"{table}-{deals}.parquet")
-    pq.write_table(spine(company.tables["opportunity"]), folder / f"spine-{deals}.parquet")
+    pq.write_table(spine(company.tables["opportunity"], deals), folder / f"spine-{deals}.parquet")
 
 
-def spine(changes: pa.Table) -> pa.Table:
-    """(opportunity_id, as_of): the first WEEKS Mondays 00:00 UTC after each deal became known, open or not by then."""
-    known = changes.to_pandas().groupby("opportunity_id", sort=True)["known_at"].min()
+def spine(changes: pa.Table, deals: int) -> pa.Table:
+    """(opportunity_id, as_of): WEEKS Mondays 00:00 UTC after each of the first deals became known, open or not by then."""
+    known = changes.to_pandas().groupby("opportunity_id", sort=True)["known_at"].min().head(deals)
     day = known.dt.tz_convert(None).dt.normalize()
     monday = (day + pd.to_timedelta(7 - day.dt.weekday, unit="D")).to_numpy().astype("datetime64[us]")
     as_of = (monday[:, None] + np.arange(WEEKS) * np.timedelta64(7, "D")).ravel()

@@ -33,6 +33,7 @@ def verdicts(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """
     told = summary(found)
     spread = told["median"].map("{:.3f}".format) + " (" + told["worst_decile"].map("{:.3f}".format) + ")"
+    spread = spread.where(told["median"].notna())
     told = told.assign(shown=spread.where(~told["metric"].isin(SHARES), told["mean"].map("{:.3f}".format)))
     effect = told["part"].str.startswith("effect of ")
     name = (told["part"].str.removeprefix("effect of ") + ": " + told["method"]).where(effect, told["method"])

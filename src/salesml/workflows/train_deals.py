@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from salesml.registry.catalog import Version
 
 LEVEL = 0.95
+CLEAR_AUC = 0.6
+"""Where the AUC is surely above this, winners can be told apart, though a plain rate may do it as well."""
 CANDIDATES: tuple[dict[str, Any], ...] = (
     {"depth": 4, "learning_rate": 0.04, "l2": 5.0},
     {"depth": 4, "learning_rate": 0.04, "l2": 50.0},
@@ -222,6 +224,8 @@ def _sentence(found: dict[str, Any], baseline: str, within: int | None, in_use: 
     size = f"on {found['deals']:,} later deals, of whose weekly snapshots {found['base']:.0%} were {won}"
     beside = f"log loss {d.value:+.3f} against the {baseline} ({d.lo:+.3f} to {d.hi:+.3f})"
     figures = f"AUC {auc['value']:.2f} ({auc['lo']:.2f} to {auc['hi']:.2f}), {beside}"
+    if d.hi >= 0 and auc["lo"] > CLEAR_AUC:
+        return f"The deal model is not surely better than the {baseline}: {figures}, {size}. Scores are {in_use}."
     if d.hi >= 0:
         return f"There is no usable signal about who wins in this data: {figures}, {size}. Scores are {in_use}."
     if not promoted:

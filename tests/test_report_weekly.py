@@ -70,7 +70,7 @@ def test_deals_are_ranked_by_what_is_at_stake(scored):
     assert listed.why.tolist() == ["should have closed 10 days ago", "should have closed 2 days ago"]
     sentence = "3 deals are open (1 of them without an amount), worth 600 USD by probability; 2 need attention."
     assert open_deals(found) == sentence
-    assert worth(found).startswith("There is no usable signal about who wins")
+    assert worth(found).startswith("No model surely tells winners apart better than plain rates")
 
 
 def test_no_deal_at_all(tmp_path):
@@ -86,7 +86,7 @@ def test_landing_in_one_sentence(workspace):
     )
     assert answer(found) == f"{sentence} The deals have no probabilities."
     without_signal = answer(replace(found, tags={"baseline": "true"}))
-    assert without_signal.startswith("There is no usable signal about who wins") and without_signal.endswith(sentence)
+    assert without_signal.startswith("No model surely tells winners apart better than plain rates") and without_signal.endswith(sentence)
     short = replace(LANDING, end=dt.date(2024, 3, 1), booked=Decimal(0))
     told = answer(replace(found, landing=short))
     assert "(only until February: the forecast ends there)" in told and "; no month of it is over." in told

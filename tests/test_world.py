@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import subprocess
 import sys
 import time
@@ -20,12 +21,14 @@ from salesml.contracts import TABLES
 from salesml.errors import BadParameter, UnknownName
 from salesml.lake import Lake, visible
 from salesml.workspace import Workspace
+from salesml.world.hazards import WON
 
 TINY = world.preset("tiny")
 KEPT = (
     "team", "user", "territory", "market_area", "product", "price", "competitor", "campaign", "fx_rate", "account",
     "contact", "lead", "lead_event", "opportunity", "activity", "revenue", "quota",
 )  # fmt: skip
+OF_LAW_1 = (411, 132, 1_320, 11_737)  # deals, won in the end, leads, activities
 SAME_EVERYWHERE = {"team", "product", "price", "competitor", "fx_rate"}
 
 
@@ -266,3 +269,67 @@ def test_any_company_is_consistent(**knobs: object) -> None:
     assert ((created["type"].isin(["new", "expansion"])).sum()) == max(knobs["deals"], (company.deals.lead >= 0).sum())
     weekly = company.truth["deal_week"].to_pandas()
     assert weekly["p_win"].between(0, 1).all()
+
+
+def test_presets_are_frozen() -> None:
+    """Methods are compared on these: whoever changes them, or a law, raises LAW and writes the new figures here."""
+    assert world.LAW == 1
+    assert world.PRESETS == {
+        "tiny": {"reps": 6, "years": 1.5, "deals": 400},
+        "demo": {"reps": 40, "years": 4.0},
+        "enterprise": {"reps": 500, "years": 5.0, "deals": 315_000, "leads": 1_040_000, "currencies": 4},
+    }
+
+
+def test_the_tiny_company_is_the_one_of_this_law(tiny: world.World) -> None:
+    won = (tiny.life.event[tiny.life.last] == WON).sum()
+    counts = [len(tiny.deals.week), int(won), len(tiny.come.week), tiny.tables["activity"].num_rows]
+    np.testing.assert_allclose(counts, OF_LAW_1, rtol=0.005)  # the last digit of exp() differs between processors
+
+
+def test_several_currencies_have_rates_and_add_up(tmp_path: Path) -> None:
+    company = world.company(reps=8, years=1.0, seed=4, currencies=3)
+    revenue, rates = (company.tables[name].to_pandas() for name in ("revenue", "fx_rate"))
+    assert set(revenue["currency"]) == {"USD", "EUR", "GBP"}
+    assert set(zip(rates["from_currency"], rates["to_currency"], strict=True)) == {("EUR", "USD"), ("GBP", "USD")}
+    assert rates.groupby("from_currency")["rate"].agg(lambda r: r.pct_change().abs().max()).max() < 0.05
+    deals = company.tables["opportunity"].to_pandas()
+    assert (deals.dropna(subset="amount").groupby("opportunity_id")["currency"].nunique() == 1).all()
+
+
+def test_human_records(frames: dict[str, pd.DataFrame], tiny: world.World) -> None:
+    account, deals = frames["account"], frames["opportunity"]
+    merged = account[account["deleted"].notna()]
+    into = merged["custom"].map(lambda text: json.loads(text)["merged_into"])
+    assert len(merged) and set(into) <= set(account["account_id"]) and not set(into) & set(merged["account_id"])
+    moved = deals[deals["change_id"] == "account:1"]
+    assert set(moved["account_id"]) <= set(into)
+    junk = deals[deals["deleted"].notna()]
+    assert len(junk) and not set(junk["opportunity_id"]) & set(tiny.truth["deal"]["opportunity_id"].to_pylist())
+    created = account[account["change_id"] == "created"]
+    assert 0 < created["industry"].isna().mean() < 0.3
+    tidy = world.company(**TINY, faults=0.0).tables
+    assert tidy["opportunity"]["deleted"].null_count == tidy["opportunity"].num_rows
+    assert tidy["account"]["deleted"].null_count == tidy["account"].num_rows
+    sources = tidy["lead"].to_pandas().query("change_id == 'created'")["source"]
+    assert sources.notna().all()
+
+
+def test_leads_become_deals_and_their_touches_come_first(frames: dict[str, pd.DataFrame]) -> None:
+    lead, event, deals = frames["lead"], frames["lead_event"], frames["opportunity"]
+    converted = lead[lead["status"] == "converted"].set_index("lead_id")
+    born = deals[deals["change_id"] == "created"].dropna(subset="lead_id").set_index("lead_id")
+    assert set(converted.index) == set(born.index)
+    assert (born.loc[converted.index, "opportunity_id"] == converted["opportunity_id"]).all()
+    assert (born.loc[converted.index, "occurred_at"] == converted["occurred_at"]).all()
+    arrived = event["lead_id"].map(lead[lead["change_id"] == "created"].set_index("lead_id")["occurred_at"])
+    early = event["occurred_at"] < arrived
+    assert early.any() and (event.loc[early, "known_at"] == arrived[early]).all(), "touches are seen once the lead is there"
+
+
+def test_office_hours_are_those_of_the_region(frames: dict[str, pd.DataFrame]) -> None:
+    activity, users = frames["activity"], frames["user"]
+    zone = activity["owner_id"].map(users.dropna(subset="time_zone").set_index("user_id")["time_zone"])
+    for name, rows in activity.groupby(zone):
+        local = rows["occurred_at"].dt.tz_convert(name)
+        assert local.dt.hour.between(7, 18).all() and (local.dt.weekday < 5).all(), name

@@ -106,8 +106,8 @@ def worth(found: Brief) -> str:
     within = f" within {days} days" if days else ""
     if found.tags.get("baseline") == "true":
         return (
-            "There is no usable signal about who wins in what is known so far: the probabilities are no more than how "
-            f"often deals like these were won{within} before."
+            "No model surely tells winners apart better than plain rates in what is known so far: the probabilities are "
+            f"how often deals like these were won{within} before."
         )
     return (
         f"The probabilities of a win{within} come from a model that beat its baseline on later deals and is calibrated."

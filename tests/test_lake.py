@@ -76,6 +76,13 @@ def test_a_change_that_vanished_from_a_complete_export_is_withdrawn(workspace: W
     assert later["A"]["status"] == "open" and later["B"]["status"] == "open"
 
 
+def test_a_workspace_may_have_spaces_and_percents_in_its_name(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "our company, 5 % up")
+    Lake(workspace).ingest(staged(FIRST), origin="t")
+    assert not Lake(workspace).ingest(staged(FIRST), origin="t").changed
+    assert set(state(workspace, day(20))) == {"A", "B"}
+
+
 def test_sparse_changes_keep_what_they_do_not_mention(workspace: Workspace) -> None:
     Lake(workspace).ingest(staged(FIRST), origin="t")
     closed = state(workspace, day(13))["A"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -204,7 +205,7 @@ class Lake:
 def files(path: Path, version: int) -> list[str]:
     """The Parquet files that make up one version of a Delta table."""
     try:
-        return [uri.removeprefix("file://") for uri in DeltaTable(str(path), version=version).file_uris()]
+        return [unquote(uri.removeprefix("file://")) for uri in DeltaTable(str(path), version=version).file_uris()]
     except TableNotFoundError as error:
         raise SalesmlError(
             f"the lake is damaged: {path} is named by HEAD but is not there; restore the workspace from a backup"

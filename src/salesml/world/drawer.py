@@ -34,7 +34,7 @@ def allowed(folder: Path) -> Path:
 def shut(world: World, folder: Path) -> Path:
     """Write the truth into `folder`, a file a table, beside a note of the knobs. WorkspaceError as `allowed` says.
 
-    A crash leaves the drawer that was there, or the new one.
+    The new drawer is written aside and takes the old one's place when it is whole.
     """
     folder = allowed(folder)
     coming = folder.with_name(f".{folder.name}.new")

@@ -6,21 +6,22 @@ held at the smallest float step from it, as scikit-learn's log loss does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from numbers import Integral, Real
+from collections.abc import Callable, Mapping
+from numbers import Real
 
 import numpy as np
 import pandas as pd
-from scipy.special import entr, expit, logit
+from scipy.special import entr
 from scipy.stats import beta, binomtest, rankdata
 from scipy.stats import t as student
 
 from salesml.errors import BadInput, BadParameter, NotEnoughData
+from salesml.evaluation import arrays
+from salesml.evaluation.arrays import Values
 from salesml.evaluation.bootstrap import percentile_interval, row_weights
 from salesml.evaluation.calibration import slope_and_intercept
 from salesml.evaluation.metrics import Measured, measure
 
-Values = np.ndarray | pd.Series
 EPS = float(np.finfo("float64").eps)
 NAN = float("nan")
 LEAST_WORLDS = 5
@@ -47,8 +48,8 @@ def probabilities(
     equal-count bins of predicted; mae: of rows; rank_correlation: Spearman with the truth. NaN where undefined.
     BadInput: lengths differ, no rows, missing values, probabilities outside 0 to 1, outcomes other than 0 and 1.
     """
-    ids = {} if groups is None else {"groups": _ids(groups)}
-    p, t, y, *codes = _checked(predicted=predicted, truth=truth, happened=happened, **ids)
+    ids = {} if groups is None else {"groups": arrays.ids(groups)}
+    p, t, y, *codes = arrays.checked(predicted=predicted, truth=truth, happened=happened, **ids)
     entities = codes[0] if codes else None
     p, clipped = np.clip(p, EPS, 1 - EPS), np.clip(t, EPS, 1 - EPS)
     realised = measure(y, p, clipped, entities, resamples=resamples, seed=seed)
@@ -76,7 +77,7 @@ def calibration_by(predicted: Values, truth: Values, happened: Values, bins: int
     lo and hi are the 90 % Jeffreys interval (rows taken as independent). Equal predictions share a bin: with ties there
     may be fewer bins. Raises as `probabilities`; BadParameter where bins is not a whole number above 0.
     """
-    p, t, y = _checked(predicted=predicted, truth=truth, happened=happened)
+    p, t, y = arrays.checked(predicted=predicted, truth=truth, happened=happened)
     frame = pd.DataFrame({"bin": _places(p, bins), "predicted": p, "true": t, "observed": y})
     groups = frame.groupby("bin")
     table, won = groups.mean(), groups["observed"].sum()
@@ -95,7 +96,7 @@ def oracle_consistency(truth: Values, happened: Values, worlds: Values, *, bins:
     expected outcomes or non-outcomes. `all` is one test; of the bins some p_value is small by chance.
     NotEnoughData below 5 worlds. Raises as `probabilities`.
     """
-    t, y, ids = _checked(truth=truth, happened=happened, worlds=_ids(worlds))
+    t, y, ids = arrays.checked(truth=truth, happened=happened, worlds=arrays.ids(worlds))
     codes, place = ids.astype(int), _places(t, bins)
     if codes.max() + 1 < LEAST_WORLDS:
         raise NotEnoughData(f"{codes.max() + 1} worlds; a truth is judged on at least {LEAST_WORLDS}")
@@ -114,8 +115,8 @@ def intervals(lo: Values, hi: Values, realised: Values, noiseless: Values, *, le
     """
     if not 0 < level < 1:
         raise BadParameter(f"level {level} is not between 0 and 1; 80 % is 0.8")
-    low, high, y, mean = _numbers(("lo", "hi"), lo=lo, hi=hi, realised=realised, noiseless=noiseless)
-    given = _given(low, high)
+    low, high, y, mean = arrays.numbers(("lo", "hi"), lo=lo, hi=hi, realised=realised, noiseless=noiseless)
+    given = arrays.given(low, high)
     n, width, below, above = len(y), (high - low)[given], y < low, y > high
     outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
     size = float(np.abs(y[given]).sum())
@@ -140,9 +141,9 @@ def effects(estimates: pd.DataFrame) -> dict[str, float]:
     the n intervals that exclude 0 on the truth's side and on the other. A truth of 0 has no side: its false alarms are
     what coverage lacks. BadInput: columns lacking, no rows, truth missing, lo > hi.
     """
-    columns = _columns("estimates", estimates, ("estimate", "lo", "hi", "truth"))
-    estimate, low, high, truth = _numbers(("estimate", "lo", "hi"), **columns)
-    given = _given(low, high) & ~np.isnan(estimate)
+    columns = arrays.columns("estimates", estimates, ("estimate", "lo", "hi", "truth"))
+    estimate, low, high, truth = arrays.numbers(("estimate", "lo", "hi"), **columns)
+    given = arrays.given(low, high) & ~np.isnan(estimate)
     error, covered = (estimate - truth)[given], given & (low <= truth) & (truth <= high)
     side = np.where(given, (low > 0).astype(int) - (high < 0), 0) * np.sign(truth)
     wilson = binomtest(int(covered.sum()), len(truth)).proportion_ci(0.95, method="wilson")
@@ -173,8 +174,8 @@ def policy(value: Values, chosen: Values, budget: int) -> dict[str, float]:
     mask = pd.api.types.is_bool_dtype(dtype)
     if not mask and not pd.api.types.is_float_dtype(dtype):
         raise BadParameter(f"chosen is {dtype}; give booleans (who is chosen) or floats (scores to rank by)")
-    gain, picks = _numbers(value=value, chosen=chosen)
-    size = min(_whole("budget", budget), len(gain))
+    gain, picks = arrays.numbers(value=value, chosen=chosen)
+    size = min(arrays.whole("budget", budget), len(gain))
     if mask and picks.sum() > budget:
         raise BadParameter(f"chosen has {picks.sum():.0f} entities, the budget is {budget}")
     captured = float((picks if mask else _top(picks, size)) @ gain)
@@ -201,7 +202,7 @@ def over_worlds(results: pd.DataFrame, better: Mapping[str, str | float]) -> pd.
     lacks a metric or says another word.
     """
     keys = ["family", "method", "metric"]
-    _columns("results", results, (*keys, "seed", "value"))
+    arrays.columns("results", results, (*keys, "seed", "value"))
     twice = results[results.duplicated([*keys, "seed"])]
     if len(twice) or results.empty:
         first = twice[[*keys, "seed"]].head(1).to_numpy().tolist()
@@ -215,7 +216,7 @@ def over_worlds(results: pd.DataFrame, better: Mapping[str, str | float]) -> pd.
             raise BadParameter(f"better[{metric!r}] is {aim!r}; say 'lower', 'higher' or a number to be near")
     lines = []
     for (family, method, metric), part in results.groupby(keys, sort=True, dropna=False)["value"]:
-        (values,) = _numbers(("value",), value=part)
+        (values,) = arrays.numbers(("value",), value=part)
         lines.append({"family": family, "method": method, "metric": metric, **_spread(values, better[str(metric)])})
     return pd.DataFrame(lines)
 
@@ -226,31 +227,19 @@ def _figures(p: np.ndarray, t: np.ndarray, y: np.ndarray) -> Callable[[np.ndarra
     ties, true_ties = np.unique(p, return_inverse=True)[1], np.unique(t, return_inverse=True)[1]
 
     def figures(w: np.ndarray) -> dict[str, float]:
-        slope, intercept = _cox(t, p, w)
+        slope, intercept = slope_and_intercept(t, p, w)
         least, total = float(w @ entropy), float(w.sum())
         return {
             "expected_log_loss_ratio": float(w @ cross) / least if least > 0 else NAN,
             "slope": slope,
             "intercept": intercept,
-            "realised_slope": _cox(y, p, w)[0],
+            "realised_slope": slope_and_intercept(y, p, w)[0],
             "ece_true": float(np.abs(np.bincount(place, w * (p - t))).sum()) / total,
             "mae": float(w @ np.abs(p - t)) / total,
             "rank_correlation": _rank_correlation(ties, true_ties, w),
         }
 
     return figures
-
-
-def _cox(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> tuple[float, float]:
-    """slope_and_intercept, but on centred and scaled log odds, so that Newton's steps also arrive far from 1 and 0."""
-    z = logit(p)
-    centre, spread = float(z.mean()), max(float(z.std()), float(np.abs(z - z.mean()).max()) / 30)
-    if spread < 1e-9:
-        return NAN, NAN
-    if np.ptp(y) == 0 and 0 < y[0] < 1:
-        return 0.0, float(logit(y[0]))  # one true probability for all: what varies in p is noise
-    slope, intercept = slope_and_intercept(y, expit((z - centre) / spread), w)
-    return slope / spread, intercept - slope * centre / spread
 
 
 def _rank_correlation(ties: np.ndarray, true_ties: np.ndarray, w: np.ndarray) -> float:
@@ -264,7 +253,7 @@ def _rank_correlation(ties: np.ndarray, true_ties: np.ndarray, w: np.ndarray) ->
 
 def _places(p: np.ndarray, bins: int) -> np.ndarray:
     """The equal-count bin of every row, from 0 without gaps; equal values share one, whatever the order of rows."""
-    place = (rankdata(p) - 1) * _whole("bins", bins) // len(p)
+    place = (rankdata(p) - 1) * arrays.whole("bins", bins) // len(p)
     return np.unique(place, return_inverse=True)[1]
 
 
@@ -303,63 +292,3 @@ def _spread(values: np.ndarray, aim: str | float) -> dict[str, float]:
         drawn = np.repeat(np.tile(v, MEDIAN_DRAWS), counts.ravel()).reshape(MEDIAN_DRAWS, len(v))
         found["lo"], found["hi"] = percentile_interval(np.median(drawn, axis=1))
     return found
-
-
-def _columns(what: str, frame: pd.DataFrame, names: Iterable[str]) -> dict[str, pd.Series]:
-    """The named columns; BadInput where some are lacking."""
-    lacking = [name for name in names if name not in frame.columns]
-    if lacking:
-        raise BadInput(f"{what} lack {len(lacking)} columns: {', '.join(lacking)}")
-    return {name: frame[name] for name in names}
-
-
-def _ids(ids: Values) -> np.ndarray:
-    """Ids of any kind as whole numbers from 0, missing ones as NaN."""
-    codes = pd.factorize(pd.Series(ids))[0]
-    return np.where(codes < 0, np.nan, codes)
-
-
-def _numbers(gaps: Collection[str] = (), **columns: Values) -> list[np.ndarray]:
-    """The columns as floats; BadInput where lengths differ or a value is missing or infinite, but in those of `gaps`."""
-    shapes = {name: np.shape(values) for name, values in columns.items()}
-    if len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 1:
-        sizes = (f"{name} has {' × '.join(map(str, shape))}" for name, shape in shapes.items())
-        raise BadInput("lengths differ, or a table is given for a column: " + ", ".join(sizes))
-    if not sum(next(iter(shapes.values()))):
-        raise BadInput(f"no rows in {', '.join(columns)}")
-    found = [pd.to_numeric(pd.Series(v), errors="coerce") for v in columns.values()]
-    numbers = [v.to_numpy("float64", na_value=np.nan) for v in found]
-    for name, values in zip(columns, numbers, strict=True):
-        if name not in gaps:
-            _refuse(name, values, ~np.isfinite(values), "are missing or infinite")
-    return numbers
-
-
-def _refuse(name: str, values: np.ndarray, bad: np.ndarray, fault: str) -> None:
-    """BadInput with the number of bad values and the first of them, where there are any."""
-    if bad.any():
-        first, reason = int(bad.argmax()), f"{bad.sum()} of {len(bad)} values {fault}"
-        raise BadInput(reason, row=first + 1, column=name, value=str(values[first]))
-
-
-def _checked(**columns: Values) -> list[np.ndarray]:
-    """Probabilities, the 0/1 column `happened` and ids as floats; BadInput as `probabilities` says."""
-    found = _numbers(**columns)
-    for name, v in zip(columns, found, strict=True):
-        if name == "happened":
-            _refuse(name, v, (v != 0) & (v != 1), "are neither 0 nor 1")
-        elif name in ("predicted", "truth"):
-            _refuse(name, v, (v < 0) | (v > 1), "lie outside 0 to 1")
-    return found
-
-
-def _given(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Which rows have both ends; BadInput where lo > hi."""
-    _refuse("lo", low, low > high, "lie above hi")
-    return ~np.isnan(low) & ~np.isnan(high)
-
-
-def _whole(name: str, number: int) -> int:
-    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
-        raise BadParameter(f"{name} is {number!r}; it must be a whole number above 0")
-    return int(number)

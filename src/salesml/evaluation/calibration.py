@@ -60,11 +60,19 @@ def ece_bar(
 
 
 def slope_and_intercept(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, float]:
-    """Logistic regression of the outcome on logit(p) (Cox 1958) by Newton steps; NaN where p or y is constant."""
-    z = logit(np.asarray(p, dtype="float64"))
-    drawn = np.asarray(y) if weights is None else np.asarray(y)[weights > 0]
-    if np.ptp(z) < 1e-9 or len(np.unique(drawn)) < 2:
+    """Logistic regression of the outcome (0, 1 or a share) on logit(p) (Cox 1958) by Newton steps; NaN where p or y is constant.
+
+    The steps are taken on centred and scaled log-odds, so that they also arrive far from 1 and 0. An outcome that is the
+    same share everywhere has slope 0.
+    """
+    z, y = logit(np.asarray(p, dtype="float64")), np.asarray(y, dtype="float64")
+    drawn = y if weights is None else y[weights > 0]
+    centre, spread = float(z.mean()), max(float(z.std()), float(np.abs(z - z.mean()).max()) / 30)
+    if np.ptp(z) < 1e-9 or len(drawn) == 0:
         return float("nan"), float("nan")
+    if np.ptp(drawn) == 0:
+        return (0.0, float(logit(drawn[0]))) if 0 < drawn[0] < 1 else (float("nan"), float("nan"))
+    z = (z - centre) / spread
     design, w = np.stack([z, np.ones(len(z))]), np.ones(len(z)) if weights is None else weights
     found = np.array([1.0, 0.0])
     for _ in range(25):
@@ -75,7 +83,7 @@ def slope_and_intercept(y: np.ndarray, p: np.ndarray, weights: np.ndarray | None
         step = np.linalg.solve(curvature, design @ (w * (y - fitted)))
         found = found + step
         if np.abs(step).max() < 1e-9:
-            return float(found[0]), float(found[1])
+            return float(found[0] / spread), float(found[1] - found[0] * centre / spread)
     return float("nan"), float("nan")  # separated: no finite answer
 
 

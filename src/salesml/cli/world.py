@@ -132,7 +132,13 @@ def judge(
     todo = trial.plans(tiny, demo, family, seed)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("judging", total=len(todo))
-        results = trial.run(todo, workers, lambda done, of, plan: bar.update(task, completed=done))
+
+        def tell(done: int, of: int, plan: trial.Plan) -> None:
+            bar.update(task, completed=done)
+            if not console.is_terminal and (done % 20 == 0 or done == of):
+                console.print(f"{done} of {of} companies judged")
+
+        results = trial.run(todo, workers, tell)
     out.mkdir(parents=True, exist_ok=True)
     told = trial.summary(results)
     results.to_parquet(out / "results.parquet", index=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from salesml.lake import Lake, Tables
+from salesml.workflows.deals import training_table
 from salesml.workspace import Workspace
 from salesml.world import World
 
@@ -40,17 +42,21 @@ class Case:
     world: World
     workspace: Workspace
     cutoff: dt.datetime
-    scorers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def end(self) -> dt.datetime:
         """The first instant the company has not lived."""
         return dt.datetime.combine(self.world.knobs.end, dt.time(), dt.UTC)
 
-    @property
+    @cached_property
     def tables(self) -> Tables:
         """The records; methods ask for what is visible at the cutoff or later weeks."""
         return Lake(self.workspace).open()
+
+    @cached_property
+    def snapshots(self) -> pd.DataFrame:
+        """Weekly snapshots of deals decided before the cutoff, to learn from. Raises NotEnoughData."""
+        return training_table(self.workspace, self.cutoff).labelled
 
     def truth(self, name: str) -> pd.DataFrame:
         """One table of the truth."""

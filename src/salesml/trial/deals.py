@@ -14,7 +14,6 @@ from salesml.features.spines import weekly_spine
 from salesml.lake import visible
 from salesml.models.deals import blocks
 from salesml.trial.case import Case, Figure, failed, figures
-from salesml.workflows.deals import training_table
 from salesml.workflows.train_deals import fit_scorers
 
 PART, POLICY = "win probability", "whom to meet"
@@ -44,10 +43,10 @@ def judge_deals(case: Case) -> list[Figure]:
     answers: dict[str, np.ndarray] = {"oracle": rows["p_win"].to_numpy()}
     missing: list[Figure] = []
     try:
-        case.scorers = fit_scorers(blocks(training_table(case.workspace, case.cutoff).labelled), seed=0)
+        scorers = fit_scorers(blocks(case.snapshots), seed=0)
     except NotEnoughData as lack:
-        missing = [row for name in ("base rate", "stage rate", "CatBoost") for row in failed(PART, name, str(lack))]
-    for name, scorer in case.scorers.items():
+        scorers, missing = {}, [row for name in ("base rate", "stage rate", "CatBoost") for row in failed(PART, name, str(lack))]
+    for name, scorer in scorers.items():
         answers[name] = scorer.predict(rows[DEALS.names])
     found = []
     for name, p in answers.items():

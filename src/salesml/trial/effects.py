@@ -12,7 +12,6 @@ from salesml.errors import NotEnoughData
 from salesml.lake import visible
 from salesml.models.deals import LEAST_OUTCOMES
 from salesml.trial.case import Case, Figure, failed, figures
-from salesml.workflows.deals import training_table
 
 MEETING, NURTURE = "effect of a meeting", "effect of nurture mails"
 Z = 1.959964
@@ -40,7 +39,7 @@ def judge_effects(case: Case) -> list[Figure]:
 
 def _meetings(case: Case) -> list[Figure]:
     try:
-        rows = training_table(case.workspace, case.cutoff).labelled
+        rows = case.snapshots
     except NotEnoughData as lack:
         return failed(MEETING, "difference", str(lack)) + failed(MEETING, "adjusted", str(lack))
     view = visible(case.tables, case.cutoff)

@@ -91,10 +91,7 @@ class World:
     def expected(self) -> dict[str, np.ndarray]:
         """Revenue without its noise by rep and month, for each kind (see `truth.revenue_month`)."""
         knobs, weeks, lived = self.knobs, self.clock, self.life
-        rows = lived.lived[lived.week[lived.lived] < weeks.last]
-        value = np.concatenate(
-            [part["p_won_this_week"].to_numpy() * part["value"].to_numpy() for part in self._deal_weeks()]
-        )
+        rows, value = truth.expected_wins(knobs, weeks, self.market, self.deals, lived, self.record)
         booking = ledger.booking_kernel(weeks)
         invoice = ledger.invoice_kernel(knobs, weeks)
         orders = ledger.expected_orders(knobs, weeks, self.market, self.org, self.who, self.regular)
@@ -128,7 +125,7 @@ class World:
                 *customers.contacts(k, who, self.since),
                 *faults.duplicate_contacts(fault, who, self.since),
             ],
-            "lead": lambda: lead_records.leads(k, c, org, who, self.come, deals, fault),
+            "lead": lambda: lead_records.leads(k, org, who, self.come, deals, fault),
             "lead_event": lambda: lead_records.lead_events(k, c, self.come),
             "opportunity": lambda: opportunities.opportunities(k, c, deals, lived, self.record, fault),
             "activity": lambda: activities.activities(k, c, org, who, deals, lived, self.come),
@@ -143,11 +140,6 @@ class World:
     def _leads_of_campaigns(self) -> np.ndarray:
         return np.bincount(self.come.campaign, minlength=len(self.plan.source))
 
-    def _deal_weeks(self) -> Iterator[pa.Table]:
-        return truth.deal_week(
-            self.knobs, self.clock, self.market, self.deals, self.life, self.record, self.known
-        )
-
     @cached_property
     def truth(self) -> dict[str, pa.Table]:
         """What no record holds, in memory; the docstrings of `salesml.world.truth` describe each table."""
@@ -156,14 +148,14 @@ class World:
     def truth_parts(self) -> Iterator[tuple[str, Iterable[pa.Table]]]:
         """The truth table by table, each in parts."""
         k, c = self.knobs, self.clock
-        yield "deal", [truth.deal(k, c, self.deals, self.life, self.record, self.fault, self.known)]
-        yield "deal_week", self._deal_weeks()
+        yield "deal", [truth.deal(k, c, self.deals, self.life, self.fault, self.known)]
+        yield "deal_week", truth.deal_week(k, c, self.market, self.deals, self.life, self.record, self.known)
         yield "lead", [truth.lead(c, self.come)]
         yield "rep", [truth.rep(k, c, self.org)]
-        yield "account", [truth.account(k, self.who.health, self.regular, self.fault)]
+        yield "account", [truth.account(len(self.who.region), self.regular, self.fault)]
         yield "campaign", [truth.campaign(self.come, self.plan)]
         yield "channel", [truth.channel(k, self.come)]
-        yield "market_week", [truth.market_week(k, c, self.market)]
+        yield "market_week", [truth.market_week(c, self.market)]
         yield "revenue_month", [truth.revenue_month(c, self.org, self.expected)]
 
 

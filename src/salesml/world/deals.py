@@ -87,7 +87,7 @@ def deals(
         "intent": np.r_[come.intent[lead], np.zeros(n - found)],
         "lead": np.r_[lead, np.full(n - found, -1)],
         "parent": np.full(n, -1),
-        "type": who.customer[account] * (rng.random(n) < 0.6),
+        "type": np.where(who.customer[account] * (rng.random(n) < 0.6), EXPANSION, NEW),
         "size": rng.normal(0, 1, n),
     }
     order = np.argsort(created, kind="stable")

@@ -71,7 +71,7 @@ class Faults:
         block = {"opportunity_id": ids("D", deal, 6), "change_id": "account:1", "occurred_at": merged[gone]}
         return block | {"account_id": ids("A", self.deals.account[deal])}
 
-    def junk_deals(self, knobs: Knobs, clock: Clock) -> Iterator[Block]:
+    def junk_deals(self, knobs: Knobs) -> Iterator[Block]:
         """Test deals, entered by mistake and deleted within days; they are no deals of the company's."""
         rng, n = stream(knobs, "junk"), len(self.junk)
         key, entered = ids("D", self.first_junk + np.arange(n), 6), self.deals.created[self.junk] + np.timedelta64(60, "s")

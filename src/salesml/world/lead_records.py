@@ -29,7 +29,7 @@ NURTURE_DAYS = (1.0, 3.0, 6.0)
 
 
 def leads(
-    knobs: Knobs, clock: Clock, org: Organisation, who: Customers, come: Leads, deals: Deals, fault: Faults
+    knobs: Knobs, org: Organisation, who: Customers, come: Leads, deals: Deals, fault: Faults
 ) -> Iterator[Block]:
     """Lead blocks: `created`, `qualified`, `converted` or `disqualified`, duplicates and their merging."""
     rng, n = stream(knobs, "lead records"), len(come.week)
@@ -90,7 +90,7 @@ def lead_events(knobs: Knobs, clock: Clock, come: Leads) -> Iterator[Block]:
     number = 0
     for chunk, start in enumerate(range(0, len(come.week), CHUNK)):
         rng, lead = stream(knobs, "lead events", chunk), np.arange(start, min(start + CHUNK, len(come.week)))
-        for block in (_before(rng, come, lead), _after(rng, knobs, clock, come, lead), _nurture(clock, come, lead)):
+        for block in (_before(rng, come, lead), _after(rng, knobs, clock, come, lead), _nurture(come, lead)):
             n = len(block["occurred_at"])
             yield {"lead_event_id": fresh_ids("V", number + np.arange(n)), **block}
             number += n
@@ -136,7 +136,7 @@ def _after(rng: np.random.Generator, knobs: Knobs, clock: Clock, come: Leads, le
     }
 
 
-def _nurture(clock: Clock, come: Leads, lead: Ints) -> dict:
+def _nurture(come: Leads, lead: Ints) -> dict:
     treated = lead[come.treated[lead] == 1]
     row, turn = np.repeat(treated, len(NURTURE_DAYS)), np.tile(np.arange(len(NURTURE_DAYS)), len(treated))
     time = come.created[row] + (np.array(NURTURE_DAYS)[turn] * DAY).astype(np.int64).astype("timedelta64[s]")

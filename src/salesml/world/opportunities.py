@@ -97,14 +97,14 @@ def opportunities(
     rng = stream(knobs, "opportunities")
     code = pick(knobs.money, deals.region % len(knobs.money))
     yield _created(rng, knobs, deals, life, record, fault, code)
-    yield _stages(rng, deals, life, record, code)
+    yield _stages(deals, life, record, code)
     yield from _small_changes(rng, clock, deals, life, record, code)
     yield _forecasts(rng, clock, deals, life, record)
     yield _reopened(life, record)
     for outcome in STATUS:
-        yield _closed(rng, knobs, deals, life, record, fault, outcome, code)
+        yield _closed(rng, knobs, life, record, fault, outcome, code)
     yield fault.repointed()
-    yield from fault.junk_deals(knobs, clock)
+    yield from fault.junk_deals(knobs)
 
 
 def _created(
@@ -149,7 +149,7 @@ def _stage(stage: Ints) -> dict[str, object]:
     }
 
 
-def _stages(rng: np.random.Generator, deals: Deals, life: Life, record: Records, code: pa.Array) -> Block:
+def _stages(deals: Deals, life: Life, record: Records, code: pa.Array) -> Block:
     """Entries into a stage. Demonstration shows the competitor at the latest; Proposal carries discount and amount."""
     row = np.flatnonzero(np.isin(life.event, (ADVANCE, SKIP, RETURN)))
     deal, before = life.deal[row], life.stage[row]
@@ -222,9 +222,8 @@ def _reopened(life: Life, record: Records) -> Block:
 
 
 def _closed(
-    rng: np.random.Generator, knobs: Knobs, deals: Deals, life: Life, record: Records, fault: Faults, outcome: int,
-    code: pa.Array,
-) -> Block:  # fmt: skip
+    rng: np.random.Generator, knobs: Knobs, life: Life, record: Records, fault: Faults, outcome: int, code: pa.Array
+) -> Block:
     turn = running_number(life.deal[record.closings])
     chosen = life.event[record.closings] == outcome
     row, turn, deal = record.closings[chosen], turn[chosen], life.deal[record.closings[chosen]]

@@ -16,7 +16,7 @@ from salesml.world.clock import Clock, Floats, Ints
 from salesml.world.columns import ids, pick, plain
 from salesml.world.deals import TYPES, Deals
 from salesml.world.faults import Faults
-from salesml.world.hazards import DISCOUNTS, GRID_STEP, LOST, SENSITIVITY, hazards, meeting
+from salesml.world.hazards import DISCOUNTS, GRID_STEP, LOST, SENSITIVITY, WON, hazards, meeting
 from salesml.world.knobs import Knobs
 from salesml.world.leads import NEVER, TOUCH_EFFECT, Leads, probability_now, touch_effect
 from salesml.world.ledger import Regulars
@@ -72,7 +72,7 @@ def beliefs(knobs: Knobs, clock: Clock, market: Market, deals: Deals, life: Life
     return Beliefs(answers, by_discount)
 
 
-def deal(knobs: Knobs, clock: Clock, deals: Deals, life: Life, record: Records, fault: Faults, known: Beliefs) -> pa.Table:
+def deal(knobs: Knobs, clock: Clock, deals: Deals, life: Life, fault: Faults, known: Beliefs) -> pa.Table:
     """One row a deal: score and its causes (NAME_effect, log-odds), discount (share), outcome and closed_at in the end (also of deals
     still open at the end), true loss reason, p_win when created and at mid-life, p_win_at_discount_N for N % off.
     """
@@ -117,17 +117,14 @@ def deal_week(
     rows = life.lived[life.week[life.lived] < clock.last]
     mondays = pa.array(clock.mondays.astype("datetime64[s]")).cast(_UTC)
     events = ("advance", "skip", "return", "won", "lost", "no_decision")
-    rate = market.rate[deals.region % len(knobs.money), deals.week]
     for start in range(0, max(len(rows), 1), CHUNK):
         row = rows[start : start + CHUNK]
         of, stage, mood = life.deal[row], life.stage[row], life.mood[row]
-        week = life.week[row]
-        given = (deals.score[of], deals.segment[of], deals.discount[of])
-        chances = hazards(stage, mood, *given, clock.rush[week], market.shock[week], knobs.signal)
+        chances = _chances(knobs, clock, market, deals, life, row)
         yield pa.table(
             {
                 "opportunity_id": plain(ids("D", of, 6)),
-                "as_of": mondays.take(pa.array(week)),
+                "as_of": mondays.take(pa.array(life.week[row])),
                 "stage": plain(pick(words.STAGES, stage)),
                 "momentum": plain(pick(MOMENTA, mood // 3)),
                 "breadth": pa.array(mood % 3, pa.int64()),
@@ -135,9 +132,32 @@ def deal_week(
                 "p_met": meeting(stage, mood, deals.score[of], deals.habit[of], knobs),
                 "met": life.met[row] == 1,
                 **{f"p_{name}_this_week": chances[:, i] for i, name in enumerate(events)},
-                "value": record.cents[row - 1] / 100 * rate[of],
+                "value": _value(knobs, market, deals, life, record, row),
             }
         )
+
+
+def expected_wins(
+    knobs: Knobs, clock: Clock, market: Market, deals: Deals, life: Life, record: Records
+) -> tuple[Ints, Floats]:
+    """Panel rows of the weeks lived before the end, and what each was to bring: its chance to win × amount."""
+    rows = life.lived[life.week[life.lived] < clock.last]
+    parts = [rows[start : start + CHUNK] for start in range(0, max(len(rows), 1), CHUNK)]
+    wins = [_chances(knobs, clock, market, deals, life, row)[:, WON] for row in parts]
+    return rows, np.concatenate(wins) * _value(knobs, market, deals, life, record, rows)
+
+
+def _chances(knobs: Knobs, clock: Clock, market: Market, deals: Deals, life: Life, row: Ints) -> Floats:
+    """The law's chances in the given panel rows."""
+    of, week = life.deal[row], life.week[row]
+    given = (deals.score[of], deals.segment[of], deals.discount[of])
+    return hazards(life.stage[row], life.mood[row], *given, clock.rush[week], market.shock[week], knobs.signal)
+
+
+def _value(knobs: Knobs, market: Market, deals: Deals, life: Life, record: Records, row: Ints) -> Floats:
+    """Amount of the deal at the start of the given panel rows, company currency."""
+    rate = market.rate[deals.region % len(knobs.money), deals.week]
+    return record.cents[row - 1] / 100 * rate[life.deal[row]]
 
 
 def lead(clock: Clock, come: Leads) -> pa.Table:
@@ -179,9 +199,9 @@ def rep(knobs: Knobs, clock: Clock, org: Organisation) -> pa.Table:
     )
 
 
-def account(knobs: Knobs, who_health: Floats, regular: Regulars, fault: Faults) -> pa.Table:
+def account(accounts: int, regular: Regulars, fault: Faults) -> pa.Table:
     """One row an account record: true monthly chance to stop ordering (customers of old), or the account it duplicates."""
-    n, twice = len(who_health), fault.accounts
+    n, twice = accounts, fault.accounts
     churn = np.full(n, np.nan)
     old = ~np.isnan(regular.churn)
     churn[regular.account[old]] = regular.churn[old]
@@ -257,7 +277,7 @@ def _share(values: Floats) -> pa.Array:
     return pa.array(values / values.sum() if values.sum() > 0 else np.full(len(values), np.nan), from_pandas=True)
 
 
-def market_week(knobs: Knobs, clock: Clock, market: Market) -> pa.Table:
+def market_week(clock: Clock, market: Market) -> pa.Table:
     """One row a week up to the end: bad times or not, relative number of openings, trend broken or not."""
     weeks = np.arange(clock.last)
     return pa.table(

@@ -14,7 +14,7 @@ from salesml import world
 from salesml.workspace import Workspace
 
 BAR_SECONDS, BAR_GIB = 360, 8.0
-LEAST = {"lead": 1_000_000, "opportunity": 300_000, "activity": 10_000_000}
+LEAST = {"leads": 1_000_000, "deals": 300_000, "activities": 10_000_000}
 
 
 def run(preset: str = "enterprise") -> dict[str, Any]:
@@ -33,7 +33,7 @@ def run(preset: str = "enterprise") -> dict[str, Any]:
         pd.DataFrame(batch.to_pandas()).to_parquet(Path(folder) / "plain.parquet")
         plain = (time.perf_counter() - started) / batch.num_rows
     counts = {
-        "lead": len(made.come.week), "opportunity": len(made.deals.week), "activity": done.counts["activity"].added,
+        "leads": len(made.come.week), "deals": len(made.deals.week), "activities": done.counts["activity"].added,
     }  # fmt: skip
     started = time.process_time()
     tiny = world.company(**world.preset("tiny"))
@@ -44,7 +44,7 @@ def run(preset: str = "enterprise") -> dict[str, Any]:
         "of which living": lived,
         "peak_gib": peak,
         "rows": rows,
-        **{f"{name}s": count for name, count in counts.items()},
+        **counts,
         "plain writing over whole making, per row": plain / (seconds / rows),
         "met": seconds <= BAR_SECONDS and peak <= BAR_GIB and all(counts[n] >= k for n, k in LEAST.items()),
     }

@@ -222,7 +222,7 @@ def test_a_baseline_is_called_one_and_an_old_model_too(scored, monkeypatch):
     monkeypatch.setattr(data, "version_tags", lambda *_: {"baseline": "true"})
     monkeypatch.setattr(data, "champions", lambda _: [("deal_outcome", 3)])
     told = words(pipeline.PipelineApp(scored).urgent.value)
-    assert "found no signal it could prove about who wins" in told
+    assert "No model could prove that it tells winners apart better than plain rates" in told
     assert "model version 2, the champion is version 3 now" in told
     monkeypatch.setattr(data, "version_tags", lambda *_: {"baseline": "false"})
     monkeypatch.setattr(data, "champions", lambda _: [("deal_outcome", 2)])

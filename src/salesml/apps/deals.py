@@ -68,8 +68,8 @@ def scores_worth(board: Board) -> str:
         )
     if scores.baseline:
         told.append(
-            "The deal model found no signal it could prove about who wins: P(win) is only how often deals like these were won "
-            "before. Go by amount, age and silence rather than by P(win)."
+            "No model could prove that it tells winners apart better than plain rates: P(win) is only how often deals like these "
+            "were won before. Among deals of one kind, go by amount, age and silence."
         )
     if scores.as_of != board.as_of:
         told.append(f"P(win) is as known at {text.known(scores.as_of, board.workspace.zone)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +71,14 @@ def training_table(
 
 
 def score_deals(
-    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, model: str | int = "champion"
+    workspace: Workspace,
+    as_of: str | dt.date | dt.datetime | None = None,
+    model: str | int = "champion",
+    deals: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Score every deal open as of an instant with a version of the deal model (default: the champion) and keep the predictions.
+
+    `deals` restricts it to those ids; their numbers are the same as among all.
 
     Grain: one row per open deal, the most probable first: opportunity_id, name, stage, owner_id, amount, probability, lo, hi
     (90 % interval), factors. Writes table `prediction`; scoring again with the same version and day changes nothing.
@@ -83,7 +89,8 @@ def score_deals(
     cutoff = tables.instant(as_of)
     view = visible(tables, cutoff)
     rows = DEALS.frame(view)
-    rows = rows[rows["status"] == "open"].reset_index(drop=True)
+    wanted = rows["status"].eq("open") & (True if deals is None else rows["opportunity_id"].isin(list(deals)))
+    rows = rows[wanted].reset_index(drop=True)
     names = view.frame(view.state("opportunity", ["name"])).set_index("opportunity_id")["name"]
     rows = rows.assign(name=rows["opportunity_id"].map(names))
     scorer = catalog.load(workspace, MODEL, model)

@@ -26,12 +26,17 @@ class Calibrator:
         """Base and effects (rows × features) in calibrated log-odds: they add up to `apply` of the uncalibrated sum."""
         calibrated_base = self.intercept + self.slope * base
         calibrated = self.slope * effects
-        total = calibrated_base + calibrated.sum(axis=1)
-        beyond = np.abs(total) > LOGIT_LIMIT
-        if beyond.any():
-            held = np.clip(total[beyond], -LOGIT_LIMIT, LOGIT_LIMIT)
-            calibrated[beyond] *= ((held - calibrated_base) / (total[beyond] - calibrated_base))[:, None]
-        return calibrated_base, calibrated
+        return calibrated_base, held(calibrated_base, calibrated, LOGIT_LIMIT)
+
+
+def held(base: float, effects: np.ndarray, limit: float) -> np.ndarray:
+    """Effects (rows × features, log-odds) such that base + their sum stays within ±limit; those beyond shrink in proportion."""
+    total = base + effects.sum(axis=1)
+    beyond = np.abs(total) > limit
+    effects = effects.copy()
+    bounded = np.clip(total[beyond], -limit, limit)
+    effects[beyond] *= ((bounded - base) / (total[beyond] - base))[:, None]
+    return effects
 
 
 def fit_calibrator(logits: np.ndarray, outcomes: np.ndarray, weights: np.ndarray | None = None) -> Calibrator:

@@ -43,7 +43,7 @@ class BaseRate:
         seed: int = 0,
     ) -> BaseRate:
         """Count. `groups` name the entity of each row: the rate is over rows, its certainty over entities."""
-        outcomes, entities = _all_rows(y, calibration, groups, calibration_groups)
+        outcomes, entities = all_rows(y, calibration, groups, calibration_groups)
         total = float(len(np.unique(entities)))
         return cls(float(outcomes.mean() * total), total)
 
@@ -53,7 +53,7 @@ class BaseRate:
 
     def interval(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Jeffreys interval of the rate (Brown, Cai and DasGupta 2001)."""
-        lo, hi = _beta_interval(np.array([self.positives]), np.array([self.total]), 0.5, 0.5, level)
+        lo, hi = beta_interval(np.array([self.positives]), np.array([self.total]), 0.5, 0.5, level)
         return np.full(len(X), min(lo[0], self.rate)), np.full(len(X), max(hi[0], self.rate))
 
     def explain(self, X: pd.DataFrame) -> tuple[float, pd.DataFrame]:
@@ -111,7 +111,7 @@ class GroupRate:
         seed: int = 0,
     ) -> GroupRate:
         """Count per value of `column`; rows of one entity in one level count once, with their mean outcome."""
-        outcomes, entities = _all_rows(y, calibration, groups, calibration_groups)
+        outcomes, entities = all_rows(y, calibration, groups, calibration_groups)
         values = select(X, [column])[column]
         if calibration is not None:
             values = pd.concat([values, select(calibration[0], [column])[column]], ignore_index=True)
@@ -130,7 +130,7 @@ class GroupRate:
     def interval(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Posterior interval of the value's rate, prior strength and base taken as known."""
         a, b = self.strength * self.base, self.strength * (1 - self.base)
-        lo, hi = _beta_interval(self.positives, self.totals, a, b, level)
+        lo, hi = beta_interval(self.positives, self.totals, a, b, level)
         codes = self._codes(X)
         return np.minimum(lo, self.rates)[codes], np.maximum(hi, self.rates)[codes]
 
@@ -162,10 +162,10 @@ class GroupRate:
         return level_codes(select(X, self.features)[self.features[0]], self.levels)
 
 
-def _all_rows(
+def all_rows(
     y: np.ndarray, calibration: Calibration | None, groups: np.ndarray | None, calibration_groups: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes and entity codes of training and calibration rows together."""
+    """Outcomes and entity codes of training and calibration rows together; NotEnoughData where there is none."""
     later = np.asarray([] if calibration is None else calibration[1], dtype="float64")
     outcomes = np.concatenate([np.asarray(y, dtype="float64"), later])
     if not len(outcomes):
@@ -186,8 +186,9 @@ def _prior_strength(positives: np.ndarray, totals: np.ndarray, base: float) -> f
     return float(np.exp(minimize_scalar(loss, bounds=(0.0, np.log(1e4)), method="bounded").x))
 
 
-def _beta_interval(
+def beta_interval(
     positives: np.ndarray, totals: np.ndarray, a: float, b: float, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Central interval of rates after `positives` of `totals`, with a Beta(a, b) prior."""
     posterior = beta(positives + a, totals - positives + b)
     return posterior.ppf((1 - level) / 2), posterior.ppf((1 + level) / 2)

@@ -16,6 +16,8 @@ MODEL_FILE = "model.json"
 KINDS = {
     "base_rate": "salesml.models.rates:BaseRate",
     "group_rate": "salesml.models.rates:GroupRate",
+    "odoo_bayes": "salesml.models.peers:OdooBayes",
+    "stage_weighted": "salesml.models.peers:StageWeighted",
     "logistic": "salesml.models.logistic:Logistic",
     "catboost": "salesml.models.outcome:OutcomeModel",
 }

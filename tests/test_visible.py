@@ -112,6 +112,18 @@ def test_many_instants_take_the_other_plan_to_the_same_numbers(
     pd.testing.assert_frame_equal(DEALS.frame(visible(tables, spine)), grid, check_exact=True)
 
 
+def test_a_daily_spine_holds_the_weekly_one_and_every_midnight_between(tiny_workspace: Workspace) -> None:
+    view = visible(Lake(tiny_workspace).open(), "2026-06-30")
+    ends = tiny_workspace.instant("2026-03-20"), tiny_workspace.instant("2026-04-10")  # the clocks change on the 29th
+    weekly, daily = (weekly_spine(view, tiny_workspace, *ends, every_days=days).to_pandas() for days in (7, 1))
+    days = {tiny_workspace.instant(f"{day:%Y-%m-%d}") for day in pd.date_range("2026-03-20", "2026-04-10")}
+    assert set(daily["as_of"]) == days and len(set(weekly["as_of"])) == 3
+    pairs = {tuple(row) for row in daily.to_numpy()}
+    assert {tuple(row) for row in weekly.to_numpy()} < pairs and len(pairs) == len(daily)
+    with pytest.raises(BadParameter, match="every_days 0"):
+        weekly_spine(view, tiny_workspace, *ends, every_days=0)
+
+
 def test_states_equal_a_plain_reading_of_the_changes(tiny_workspace: Workspace) -> None:
     as_of = tiny_workspace.instant("2026-02-17")
     tables = Lake(tiny_workspace).open()

@@ -8,21 +8,27 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
+from salesml.errors import BadParameter
 from salesml.lake import View
 from salesml.workspace import WEEKDAYS, Workspace
 
 CLOSED = ("won", "lost", "no_decision")
 
 
-def week_starts(workspace: Workspace, first: dt.datetime, last: dt.datetime) -> list[dt.datetime]:
-    """Instants at which a week begins in the workspace's time zone, from `first` to `last`, both inclusive."""
+def week_starts(workspace: Workspace, first: dt.datetime, last: dt.datetime, every_days: int = 7) -> list[dt.datetime]:
+    """Instants at which a week begins in the workspace's time zone, from `first` to `last`, both inclusive.
+
+    `every_days` 1 gives every midnight; other steps are counted from the first week start or the days before it.
+    """
+    if every_days < 1:
+        raise BadParameter(f"every_days {every_days!r} is not a positive number of days")
     day = workspace.local_date(first)
-    day += dt.timedelta(days=(WEEKDAYS.index(workspace.settings.week_start) - day.weekday()) % 7)
+    day += dt.timedelta(days=(WEEKDAYS.index(workspace.settings.week_start) - day.weekday()) % 7 % every_days)
     starts = []
     while (instant := workspace.instant(day)) <= last:
         if instant >= first:
             starts.append(instant)
-        day += dt.timedelta(days=7)
+        day += dt.timedelta(days=every_days)
     return starts
 
 
@@ -46,10 +52,20 @@ def deal_lives(view: View) -> Any:
 
 
 def weekly_spine(
-    view: View, workspace: Workspace, first: dt.datetime, last: dt.datetime, *, while_open: bool = True
+    view: View,
+    workspace: Workspace,
+    first: dt.datetime,
+    last: dt.datetime,
+    *,
+    while_open: bool = True,
+    every_days: int = 7,
 ) -> pa.Table:
-    """(opportunity_id, as_of) at every week start in [first, last] after a deal became known, and until it closed if `while_open`."""
-    weeks = pa.table({"as_of": pa.array(week_starts(workspace, first, last), pa.timestamp("us", tz="UTC"))})
+    """(opportunity_id, as_of) at every week start in [first, last] after a deal became known, and until it closed if `while_open`.
+
+    `every_days` as in `week_starts`: 1 gives daily snapshots, for deals that live days rather than weeks.
+    """
+    starts = week_starts(workspace, first, last, every_days)
+    weeks = pa.table({"as_of": pa.array(starts, pa.timestamp("us", tz="UTC"))})
     lives, calendar = deal_lives(view), ibis.memtable(weeks)
     rows = lives.join(calendar, lives.first_known_at < calendar.as_of)
     if while_open:

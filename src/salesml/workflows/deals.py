@@ -40,12 +40,15 @@ class TrainingTable:
 
 
 def training_table(
-    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, within_days: int | None = None
+    workspace: Workspace,
+    as_of: str | dt.date | dt.datetime | None = None,
+    within_days: int | None = None,
+    every_days: int = 7,
 ) -> TrainingTable:
     """Weekly snapshots of open deals and whether they were won eventually (or within so many days), all known before as_of.
 
     Grain: one row per deal and week while open, for snapshots older than the time in which 90 % of deals settle (than
-    `within_days` where given).
+    `within_days` where given). `every_days` 1: a snapshot every day, for deals that live days rather than weeks.
     """
     tables = Lake(workspace).open()
     cutoff = tables.instant(as_of)
@@ -56,9 +59,8 @@ def training_table(
     if within_days is not None and within_days < 1:
         raise BadParameter(f"within_days {within_days!r} is not a positive number of days")
     horizon = within_days or settling_days(lives, cutoff)
-    spine = weekly_spine(
-        view, workspace, lives["first_known_at"].min().to_pydatetime(), cutoff - dt.timedelta(days=horizon)
-    )
+    first, last = lives["first_known_at"].min().to_pydatetime(), cutoff - dt.timedelta(days=horizon)
+    spine = weekly_spine(view, workspace, first, last, every_days=every_days)
     if not spine.num_rows:
         raise NotEnoughData(
             f"no snapshot is {horizon} days older than {cutoff:%Y-%m-%d}; use a shorter horizon or more history"

@@ -318,6 +318,7 @@ _OVERRIDE = Table(
         C("amount", "money", "new amount", "currency"), C("probability", "float", "new probability", "share 0..1", low=0, high=1),
         C("reason", "string", "why", required=True), C("author", "string", "who", required=True), C("approver", "string", "who approved"),
         C("expires_at", "timestamp", "no longer valid from"),
+        C("withdraws", "string", "the override this one takes back", references="override.override_id"),
     ),
 )  # fmt: skip
 

@@ -73,11 +73,13 @@ def serving(root: Path, command: Sequence[str] = ()) -> Iterator[str]:
             process.wait(15)
 
 
-def until(holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until something holds; fail by its name if it does not."""
+def until(
+    holds: Callable[[], object], what: str, seconds: float = PATIENCE, told: Callable[[], object] = lambda: ""
+) -> None:
+    """Wait until something holds; fail by its name, and by what `told` finds then, if it does not."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what} {told()}"
         time.sleep(0.1)
 
 

@@ -37,7 +37,8 @@ def address(scored) -> Iterator[str]:
 def open_app(driver, address: str) -> None:
     """Open the page and wait until its widgets are there."""
     driver.get(address)
-    until(lambda: driver.execute_script("return document.body.classList.contains('live')"), "the widgets")
+    alive = "return document.body.classList.contains('live')"
+    until(lambda: driver.execute_script(alive), "the widgets", told=lambda: [*errors(driver), driver.page_source[-2000:]])
 
 
 def go(driver, screen: str, told: str) -> None:
@@ -136,6 +137,18 @@ def test_every_control_has_a_name(address):
             driver.title == "Pipeline and forecast"
             and driver.execute_script("return document.documentElement.lang") == "en"
         )
+
+
+def test_a_page_whose_widgets_did_not_come_is_asked_for_again(address):
+    with browser(1280) as driver:
+        driver.execute_cdp_cmd("Network.enable", {})
+        driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/voila/build/*", "*/static/voila.js*"]})
+        driver.get(address)
+        until(lambda: driver.execute_script("return sessionStorage.getItem('asked again')") == "yes", "the second asking")
+        assert not driver.execute_script("return document.body.classList.contains('live')")
+        driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+        open_app(driver, address)
+        assert driver.execute_script("return sessionStorage.getItem('asked again')") is None
 
 
 def test_the_answer_is_in_the_page_before_any_script_runs(address, scored):

@@ -26,6 +26,7 @@ export default {
       app.querySelector("[role=tablist]").setAttribute("aria-label", "Screens");
       document.getElementById("snapshot")?.remove();
       document.body.classList.add("live");
+      sessionStorage.removeItem("asked again");
       look();
     }, 50);
     return () => {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from salesml.evaluation.bootstrap import row_weights
 from salesml.models.bag import bag_interval, pooled_variance
 from salesml.models.calibrators import Calibrator, fit_calibrator
-from salesml.models.columns import infer_categorical, level_codes, levels_of, numbers, require_classes, select
+from salesml.models.columns import infer_categorical, require_classes
+from salesml.models.design import Design
 from salesml.models.scorer import read_model, write_model
 
-CLIP = 5.0  # standard deviations: a value far outside the training range must not decide alone
+CLIP = 5.0  # standard deviations
 RARE, RARE_SHARE = 20, 0.005  # a level with fewer training rows shares one coefficient with the other rare ones
 MEMBERS = 10
-
-
-@dataclass(frozen=True)
-class Standard:
-    """How one number is standardised; `gaps` tells whether it was ever missing, and so has a missing flag."""
-
-    mean: float
-    deviation: float
-    gaps: bool
 
 
 class Logistic:
@@ -38,17 +29,13 @@ class Logistic:
 
     def __init__(
         self,
-        features: Sequence[str],
-        standards: dict[str, Standard],
-        levels: dict[str, tuple[str, ...]],
+        design: Design,
         centres: np.ndarray,
         coefficients: np.ndarray,
         pooled: float,
     ) -> None:
         """`coefficients`: one row a model (the main one first, then the bag), intercept first, already calibrated."""
-        self.features = tuple(features)
-        self.categorical = tuple(levels)
-        self.standards, self.levels = standards, levels
+        self.design, self.features, self.categorical = design, design.features, tuple(design.levels)
         self.centres, self.coefficients, self.pooled = centres, coefficients, pooled
 
     @classmethod
@@ -69,13 +56,10 @@ class Logistic:
         """
         outcomes = require_classes(y)
         names = infer_categorical(X) if categorical is None else tuple(categorical)
-        standards = {str(name): _standard(numbers(X[name])) for name in X.columns if name not in names}
-        least = max(RARE, int(RARE_SHARE * len(X)))
-        levels = {name: levels_of(X[name], at_least=least) for name in names}
-        blank = cls(tuple(map(str, X.columns)), standards, levels, np.zeros(0), np.zeros((1, 0)), 0.0)
-        design = blank._design(X)
+        columns = Design.fit(X, names, at_least=max(RARE, int(RARE_SHARE * len(X))), clip=CLIP)
+        design = columns.matrix(X)
         centres = design.mean(axis=0)
-        design, later = design - centres, blank._design(calibration[0]) - centres
+        design, later = design - centres, columns.matrix(calibration[0]) - centres
         later_outcomes = np.asarray(calibration[1], dtype="float64")
         regression = LogisticRegression(C=1.0, solver="newton-cholesky", warm_start=True)
         rows = [_coefficients(regression, design, outcomes, later, later_outcomes, None, None)]
@@ -86,7 +70,7 @@ class Logistic:
                 rows.append(_coefficients(regression, design, outcomes, later, later_outcomes, weights, later_weights))
         coefficients = np.array(rows)
         pooled = pooled_variance(coefficients[1:, 1:] @ later.T + coefficients[1:, :1]) if len(rows) > 2 else 0.0
-        return cls(blank.features, standards, levels, centres, coefficients, pooled)
+        return cls(columns, centres, coefficients, pooled)
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Calibrated probability per row."""
@@ -99,19 +83,14 @@ class Logistic:
 
     def explain(self, X: pd.DataFrame) -> tuple[float, pd.DataFrame]:
         """The average row's log-odds and each feature's effect against it."""
-        contributions = self._centred(X) * self.coefficients[0, 1:]
-        owners = self._owners()
-        effects = np.stack([contributions[:, owners == i].sum(axis=1) for i in range(len(self.features))], axis=1)
+        effects = self.design.by_feature(self._centred(X) * self.coefficients[0, 1:])
         base, effects = Calibrator().factors(float(self.coefficients[0, 0]), effects)
         return base, pd.DataFrame(effects, index=X.index, columns=list(self.features))
 
     def save(self, folder: Path) -> None:
         """Write model.json."""
         content = {
-            "features": list(self.features),
-            "categorical": list(self.categorical),
-            "standards": {name: asdict(standard) for name, standard in self.standards.items()},
-            "levels": {name: list(levels) for name, levels in self.levels.items()},
+            **self.design.to_json(),
             "centres": self.centres.tolist(),
             "coefficients": self.coefficients.tolist(),
             "pooled": self.pooled,
@@ -122,40 +101,13 @@ class Logistic:
     def load(cls, folder: Path) -> Logistic:
         """Read what `save` wrote."""
         c = read_model(folder, cls.kind)
-        standards = {name: Standard(**standard) for name, standard in c["standards"].items()}
-        levels = {name: tuple(c["levels"][name]) for name in c["categorical"]}
-        return cls(c["features"], standards, levels, np.array(c["centres"]), np.array(c["coefficients"]), c["pooled"])
+        return cls(Design.from_json(c, CLIP), np.array(c["centres"]), np.array(c["coefficients"]), c["pooled"])
 
     def _logits(self, centred: np.ndarray) -> np.ndarray:
         return Calibrator().apply(self.coefficients[:, 1:] @ centred.T + self.coefficients[:, :1])
 
     def _centred(self, X: pd.DataFrame) -> np.ndarray:
-        return self._design(select(X, self.features)) - self.centres
-
-    def _design(self, X: pd.DataFrame) -> np.ndarray:
-        """One column a standardised number (two where it has gaps), one a level; order as `_owners` says."""
-        parts: list[np.ndarray] = []
-        for name in self.features:
-            if name in self.levels:
-                parts.append(np.eye(len(self.levels[name]))[level_codes(X[name], self.levels[name])])
-                continue
-            values, standard = numbers(X[name]), self.standards[name]
-            scaled = np.clip((values - standard.mean) / standard.deviation, -CLIP, CLIP)
-            parts.append(np.nan_to_num(scaled, nan=0.0)[:, None])
-            if standard.gaps:
-                parts.append(np.isnan(values).astype("float64")[:, None])
-        return np.hstack(parts) if parts else np.zeros((len(X), 0))
-
-    def _owners(self) -> np.ndarray:
-        """The position in `features` of each column of the design."""
-        widths = [len(self.levels[n]) if n in self.levels else 1 + self.standards[n].gaps for n in self.features]
-        return np.repeat(np.arange(len(self.features)), widths)
-
-
-def _standard(values: np.ndarray) -> Standard:
-    known = values[~np.isnan(values)]
-    deviation = float(known.std()) if len(known) else 0.0
-    return Standard(float(known.mean()) if len(known) else 0.0, deviation or 1.0, len(known) < len(values))
+        return self.design.matrix(X) - self.centres
 
 
 def _coefficients(

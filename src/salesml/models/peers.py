@@ -28,7 +28,7 @@ from salesml.models.columns import (
     require_classes,
     select,
 )
-from salesml.models.rates import Calibration, all_rows, beta_interval
+from salesml.models.rates import Calibration, beta_interval, together
 from salesml.models.scorer import read_model, write_model
 
 SMOOTHING = 0.1
@@ -104,7 +104,7 @@ class OdooBayes:
 
         Raises NotEnoughData without a won and a lost deal, BadInput where the order of stages is not known.
         """
-        frame, outcomes, entities = _together(X, y, calibration, groups, calibration_groups)
+        frame, outcomes, entities = together(X, y, calibration, groups, calibration_groups)
         last = ~pd.Series(entities).duplicated(keep="last").to_numpy()
         deals, won = frame[last].reset_index(drop=True), require_classes(outcomes[last], least=1) == 1
         names = infer_categorical(frame) if categorical is None else tuple(categorical)
@@ -203,7 +203,7 @@ class StageWeighted:
 
         Raises NotEnoughData without a won and a lost deal, BadInput where the order of stages is not known.
         """
-        frame, outcomes, entities = _together(X, y, calibration, groups, calibration_groups)
+        frame, outcomes, entities = together(X, y, calibration, groups, calibration_groups)
         order = _order(frame, stage, stages)
         codes = level_codes(select(frame, [stage])[stage], (*order, *NO_VALUE))
         rows = pd.DataFrame({"deal": entities, "won": outcomes, "stage": np.where(codes < len(order), codes, -1)})
@@ -259,15 +259,6 @@ class StageWeighted:
         if len(wrong):
             raise BadInput("not a share from 0 to 1", column=self.probability, value=str(wrong[0]), mend="Divide per cents by 100.")
         return entered
-
-
-def _together(
-    X: pd.DataFrame, y: np.ndarray, calibration: Calibration | None, groups: np.ndarray | None, later_groups: np.ndarray | None
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Rows, outcomes and deals of training and calibration, in that order."""
-    outcomes, entities = all_rows(y, calibration, groups, later_groups)
-    parts = [X] if calibration is None else [X, select(calibration[0], list(map(str, X.columns)))]
-    return pd.concat(parts, ignore_index=True), outcomes, entities
 
 
 def _order(frame: pd.DataFrame, stage: str, stages: Sequence[str] | None) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class BaseRate:
         seed: int = 0,
     ) -> BaseRate:
         """Count. `groups` name the entity of each row: the rate is over rows, its certainty over entities."""
-        outcomes, entities = all_rows(y, calibration, groups, calibration_groups)
+        outcomes, entities = _all_rows(y, calibration, groups, calibration_groups)
         total = float(len(np.unique(entities)))
         return cls(float(outcomes.mean() * total), total)
 
@@ -111,7 +111,7 @@ class GroupRate:
         seed: int = 0,
     ) -> GroupRate:
         """Count per value of `column`; rows of one entity in one level count once, with their mean outcome."""
-        outcomes, entities = all_rows(y, calibration, groups, calibration_groups)
+        outcomes, entities = _all_rows(y, calibration, groups, calibration_groups)
         values = select(X, [column])[column]
         if calibration is not None:
             values = pd.concat([values, select(calibration[0], [column])[column]], ignore_index=True)
@@ -162,7 +162,20 @@ class GroupRate:
         return level_codes(select(X, self.features)[self.features[0]], self.levels)
 
 
-def all_rows(
+def together(
+    X: pd.DataFrame,
+    y: np.ndarray,
+    calibration: Calibration | None,
+    groups: np.ndarray | None,
+    calibration_groups: np.ndarray | None,
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Frame, outcomes and entity codes of training and calibration rows together; NotEnoughData where there is none."""
+    outcomes, entities = _all_rows(y, calibration, groups, calibration_groups)
+    parts = [X] if calibration is None else [X, select(calibration[0], list(map(str, X.columns)))]
+    return pd.concat(parts, ignore_index=True), outcomes, entities
+
+
+def _all_rows(
     y: np.ndarray, calibration: Calibration | None, groups: np.ndarray | None, calibration_groups: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Outcomes and entity codes of training and calibration rows together; NotEnoughData where there is none."""

@@ -122,7 +122,10 @@ def shelf(workspace: Workspace) -> Shelf:
     tables = Lake(workspace).open()
     now = visible(tables, dt.datetime.now(dt.UTC))
     scored = now.facts("prediction").filter(lambda rows: (rows.entity_type == "opportunity") & (rows.target == "won"))
-    return Shelf(tables, now, _batches(now, scored), _batches(now, now.facts("forecast")))
+    batches = _batches(now, scored)
+    batches["reigns"] = batches["model_version"].eq(str(dict(champions(workspace)).get(MODEL)))  # challengers score silently
+    batches = batches.sort_values(["as_of", "reigns"], ascending=False, kind="stable", ignore_index=True)
+    return Shelf(tables, now, batches, _batches(now, now.facts("forecast")))
 
 
 def board(workspace: Workspace, found: Shelf, as_of: dt.datetime | None = None) -> Board:
@@ -208,18 +211,25 @@ def _newest(batches: pd.DataFrame, as_of: dt.datetime) -> pd.Series | None:
     return fitting.iloc[0] if len(fitting) else None
 
 
-def _rows(found: Shelf, name: str, batch: pd.Series | None) -> pd.DataFrame:
+def _rows(found: Shelf, name: str, batch: pd.Series | None, newest_of: str | None = None) -> pd.DataFrame:
+    """The rows of a batch; with `newest_of`, of each value of that column the newest up to the batch's as_of.
+
+    A batch of deals scored again after an import holds only those that moved; the others keep their score from before.
+    """
     rows = found.now.facts(name)
     if batch is None:
         return found.now.frame(rows.limit(0))
-    wanted = (rows.as_of == batch["as_of"].to_pydatetime()) & (rows.model == batch["model"])
-    version = batch["model_version"]
+    at, version = batch["as_of"].to_pydatetime(), batch["model_version"]
     same = rows.model_version.isnull() if pd.isna(version) else rows.model_version == version
-    return found.now.frame(rows.filter(wanted & same))
+    rows = rows.filter((rows.as_of == at if newest_of is None else rows.as_of <= at) & (rows.model == batch["model"]) & same)
+    if newest_of is not None:
+        rows = rows.group_by([newest_of, "target"]).mutate(newest=rows.as_of.max())
+        rows = rows.filter(rows.as_of == rows.newest).drop("newest")
+    return found.now.frame(rows)
 
 
 def _scores(found: Shelf, batch: pd.Series | None) -> pd.DataFrame:
-    rows = _rows(found, "prediction", batch)
+    rows = _rows(found, "prediction", batch, newest_of="entity_id")
     rows = rows[(rows["entity_type"] == "opportunity") & (rows["target"] == "won")]
     kept = rows[["entity_id", "point", "lo", "hi", "factors", "horizon_days"]]
     return kept.rename(columns={"entity_id": "opportunity_id", "point": "probability"}).drop_duplicates(

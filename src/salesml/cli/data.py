@@ -107,6 +107,8 @@ def watch(
         console.print(f"[bold]{', '.join(outcome.files)}[/]")
         if outcome.report:
             show_report(outcome.report)
+            if outcome.rescored:
+                console.print(outcome.rescored, markup=False)
         else:
             console.print(f"[bold red]not imported[/] {outcome.error}", markup=True)
 

@@ -17,15 +17,17 @@ from salesml.workflows.ingest import ImportReport, import_export
 from salesml.workspace import Workspace
 
 Signature = tuple[int, int]
+WRITTEN = ("added", "corrected", "retracted")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One attempt: the new files it was for, and the report or what was wrong."""
+    """One attempt: the new files it was for, and the report or what was wrong; what came of scoring the touched deals again."""
 
     files: list[str]
     report: ImportReport | None = None
     error: str | None = None
+    rescored: str | None = None
 
 
 def watch_folder(
@@ -143,8 +145,23 @@ def _import_batch(
         rest = [path for path in new if path not in guilty] if guilty else []
         return 1 + (_import_batch(workspace, rest, earlier, mapping, show, handled, now) if rest else 0)
     handled |= {path: now[path] for path in new}
-    show(Outcome(names, report))
+    show(Outcome(names, report, rescored=_rescored(workspace, report)))
     return 0
+
+
+def _rescored(workspace: Workspace, report: ImportReport) -> str | None:
+    """Score the open deals again that the import touched, where there is a champion; says how many, or why not."""
+    from salesml.workflows.overview import champions
+
+    written = (sum(report.counts.get(name, {}).get(kind, 0) for kind in WRITTEN) for name in ("opportunity", "activity"))
+    if not any(written) or "deal_outcome" not in dict(champions(workspace)):
+        return None
+    from salesml.workflows.rescore import rescore
+
+    try:
+        return f"{len(rescore(workspace)):,} open deals with new facts scored again"
+    except SalesmlError as error:
+        return f"deals are not scored again: {error}"
 
 
 def _fitting(paths: list[Path]) -> Mapping:

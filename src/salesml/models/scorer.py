@@ -19,6 +19,7 @@ KINDS = {
     "odoo_bayes": "salesml.models.peers:OdooBayes",
     "stage_weighted": "salesml.models.peers:StageWeighted",
     "logistic": "salesml.models.logistic:Logistic",
+    "handful": "salesml.models.handful:Handful",
     "catboost": "salesml.models.outcome:OutcomeModel",
 }
 

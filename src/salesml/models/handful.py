@@ -1,0 +1,276 @@
+"""A scorer for few outcomes: what is expected beforehand, corrected by what is seen, and the base rate until that shows a gain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from salesml.models.calibrators import LOGIT_LIMIT, held
+from salesml.models.columns import infer_categorical, require_classes
+from salesml.models.design import Design
+from salesml.models.rates import Calibration, together
+from salesml.models.scorer import read_model, write_model
+
+CLIP = 2.5  # robust standard deviations
+RARE = 3
+INTERCEPT_SPREAD = 2.0
+TRUST_SPREAD = 0.5
+SPREADS = (0.0, 0.3, 0.6, 1.2, 2.4)
+FOLDS = 60
+FAVOUR = math.log(3)
+"""Odds of 3 to 1 are where evidence begins to be substantial (Jeffreys 1961, appendix B)."""
+POWER = 0.8
+
+DEAL_EXPECTATIONS: dict[str, float] = {
+    "stage_order": 0.45,
+    "age_days": -0.10,
+    "inbound": 0.05,
+    "inbound_28d": 0.05,
+    "meetings": 0.05,
+    "activities_28d": 0.05,
+    "days_since_inbound": -0.05,
+    "owner_win_rate": 0.04,
+    "account_win_rate": 0.04,
+    "amount": -0.04,
+}
+"""What sellers agree on, in log-odds per standard deviation, set low: later stages win more, silence less, old and large deals
+less. Chosen on simulated companies (experiments/2026-11_small_data), so it is a starting point and no result."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How much better than the base rate the model was on entities left out: `gain` in log loss per entity (nats), its deviation."""
+
+    entities: int
+    positives: float
+    gain: float
+    deviation: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether the entities left out favour the model at 3 : 1 at least (likelihood of their outcomes, Geisser and Eddy 1979)."""
+        return self.entities * self.gain >= FAVOUR
+
+    @property
+    def needed(self) -> int | None:
+        """Entities in all at which a gain of this size and deviation would be `enough` in 80 % of cases; None if it is not above 0.
+
+        Solves n · gain - z · deviation · √n = log 3 for n, z the 80 % quantile of the normal.
+        """
+        if self.gain <= 0:
+            return None
+        spread = norm.ppf(POWER) * self.deviation
+        root = (spread + math.sqrt(spread**2 + 4 * self.gain * FAVOUR)) / (2 * self.gain)
+        return math.ceil(root**2)
+
+    def sentence(self) -> str:
+        """The verdict for a reader."""
+        seen = f"{self.entities:,} outcomes, {self.positives:,.0f} of them positive"
+        favour = math.exp(min(abs(self.entities * self.gain), 50.0))
+        odds = f"left out one by one, they favour the {'model' if self.gain >= 0 else 'base rate'} at {favour:.3g} : 1"
+        if self.enough:
+            return f"Scores come from a model of {seen}; {odds}."
+        if self.needed is None:
+            return f"Base rate for all: in {seen} the model shows no gain ({odds}), so no number of outcomes can be named."
+        more = max(1, self.needed - self.entities)
+        return f"Base rate until about {more:,} more outcomes: in {seen} the gain is not sure yet ({odds}; 3 : 1 is asked for)."
+
+
+class Handful:
+    """Bayesian logistic regression with effects expected beforehand, or the base rate where few outcomes do not favour it.
+
+    logit = intercept + trust · Σ expected · x + Σ β · x on standardised numbers and levels of categories, with
+    trust ~ N(1, 0.5²) and β ~ N(0, spread² / columns). The spread (0: no effect but the expected ones) is averaged over,
+    weighted by marginal likelihood (Laplace; MacKay 1992). Without expectations only what the outcomes show is left.
+    """
+
+    kind = "handful"
+
+    def __init__(
+        self, design: Design, centres: np.ndarray, scales: np.ndarray, mean: np.ndarray, covariance: np.ndarray, evidence: Evidence
+    ) -> None:
+        """`mean` and `covariance` of intercept and coefficients of the centred, scaled matrix; all but the intercept 0 in abstention."""
+        self.design, self.features, self.categorical = design, design.features, tuple(design.levels)
+        self.centres, self.scales, self.mean, self.covariance = centres, scales, mean, covariance
+        self.evidence = evidence
+
+    @classmethod
+    def fit(
+        cls,
+        X: pd.DataFrame,
+        y: np.ndarray,
+        *,
+        calibration: Calibration | None = None,
+        groups: np.ndarray | None = None,
+        calibration_groups: np.ndarray | None = None,
+        categorical: Sequence[str] | None = None,
+        seed: int = 0,
+        expected: Mapping[str, float] | None = None,
+    ) -> Handful:
+        """Fit on all rows, those of `calibration` too; rows of one entity (`groups`) share the weight of one.
+
+        `expected`: log-odds per standard deviation of a number, by column; columns that are not there are passed over. Left
+        out in turn: every entity, or from 61 entities on 60 parts of them drawn by `seed`. Raises NotEnoughData
+        below two outcomes of a kind.
+        """
+        frame, outcomes, entities = together(X, y, calibration, groups, calibration_groups)
+        outcomes = require_classes(outcomes, least=2)
+        names = infer_categorical(frame) if categorical is None else tuple(categorical)
+        weights = 1.0 / np.bincount(entities)[entities]
+        design = Design.fit(frame, names, at_least=RARE, clip=CLIP, robust=True)
+        matrix = design.matrix(frame)
+        centres = np.average(matrix, axis=0, weights=weights)
+        scales = _scales(design, matrix - centres, weights)
+        columns, hoped = (matrix - centres) / scales, _hoped(design, matrix, expected or {})
+        problem = _Problem(columns, outcomes, weights, hoped)
+        evidence = _left_out(problem, entities, seed)
+        mean, covariance = problem.posterior(np.ones(len(outcomes), dtype=bool))
+        if not evidence.enough:
+            rate = _rate(outcomes, weights)
+            mean, covariance = np.zeros_like(mean), np.zeros_like(covariance)
+            mean[0], covariance[0, 0] = logit(rate), 1 / ((evidence.entities + 1) * rate * (1 - rate))
+        return cls(design, centres, scales, mean, covariance, evidence)
+
+    @property
+    def abstains(self) -> bool:
+        """Whether every row gets the base rate, because the outcomes do not favour the model enough."""
+        return not self.evidence.enough
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Probability per row; the base rate in abstention."""
+        return expit(self._logits(self._columns(X)))
+
+    def interval(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior interval of the probability (normal in log-odds)."""
+        columns = self._columns(X)
+        rows, logits = np.column_stack([np.ones(len(columns)), columns]), self._logits(columns)
+        half = norm.ppf((1 + level) / 2) * np.sqrt(np.einsum("ij,jk,ik->i", rows, self.covariance, rows))
+        return tuple(expit(np.clip(end, -LOGIT_LIMIT, LOGIT_LIMIT)) for end in (logits - half, logits + half))  # type: ignore[return-value]
+
+    def explain(self, X: pd.DataFrame) -> tuple[float, pd.DataFrame]:
+        """The average row's log-odds and each feature's effect against it."""
+        base, effects = float(self.mean[0]), self.design.by_feature(self._columns(X) * self.mean[1:])
+        return base, pd.DataFrame(held(base, effects, LOGIT_LIMIT), index=X.index, columns=list(self.features))
+
+    def save(self, folder: Path) -> None:
+        """Write model.json."""
+        parts = {"centres": self.centres, "scales": self.scales, "mean": self.mean, "covariance": self.covariance}
+        numbers = {name: part.tolist() for name, part in parts.items()}
+        write_model(folder, self.kind, {**self.design.to_json(), **numbers, "evidence": asdict(self.evidence)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Handful:
+        """Read what `save` wrote."""
+        c = read_model(folder, cls.kind)
+        centres, scales, mean, covariance = (np.array(c[name]) for name in ("centres", "scales", "mean", "covariance"))
+        return cls(Design.from_json(c, CLIP), centres, scales, mean, covariance, Evidence(**c["evidence"]))
+
+    def _columns(self, X: pd.DataFrame) -> np.ndarray:
+        return (self.design.matrix(X) - self.centres) / self.scales
+
+    def _logits(self, columns: np.ndarray) -> np.ndarray:
+        return np.clip(self.mean[0] + columns @ self.mean[1:], -LOGIT_LIMIT, LOGIT_LIMIT)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Centred columns, outcomes and weights of rows, and the effect `hoped` for per column."""
+
+    columns: np.ndarray
+    outcomes: np.ndarray
+    weights: np.ndarray
+    hoped: np.ndarray
+
+    def posterior(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and covariance of intercept and coefficients given some rows, over all spreads."""
+        columns, y, w = self.columns[rows], self.outcomes[rows], self.weights[rows]
+        n, width = columns.shape
+        matrix = np.column_stack([np.ones(n), columns @ self.hoped, columns])
+        centre = np.zeros(width + 2)
+        centre[:2] = logit(_rate(y, w)), 1.0
+        merge = np.zeros((width + 1, width + 2))  # trust × hoped goes into the coefficients
+        merge[0, 0], merge[1:, 1], merge[1:, 2:] = 1.0, self.hoped, np.eye(width)
+        means, covariances, evidences = [], [], []
+        for spread in SPREADS:
+            own = np.full(width, width / spread**2) if spread else np.zeros(0)
+            size = 2 + len(own)
+            precision = np.concatenate([[INTERCEPT_SPREAD**-2, TRUST_SPREAD**-2], own])
+            mode, curvature, evidence = _laplace(matrix[:, :size], y, w, centre[:size], precision)
+            part = merge[:, :size]
+            means.append(part @ mode)
+            covariances.append(part @ np.linalg.solve(curvature, part.T))
+            evidences.append(evidence)
+        shares = np.exp(np.array(evidences) - max(evidences))
+        shares /= shares.sum()
+        mean = np.tensordot(shares, means, 1)
+        apart = np.array(means) - mean
+        covariance = np.tensordot(shares, covariances, 1) + np.einsum("g,gi,gj->ij", shares, apart, apart)
+        return mean, covariance
+
+
+def _laplace(
+    matrix: np.ndarray, y: np.ndarray, w: np.ndarray, centre: np.ndarray, precision: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mode, curvature there and log marginal likelihood of a logistic regression with prior N(centre, 1 / precision)."""
+    mode = centre.copy()
+
+    def value(at: np.ndarray) -> float:
+        z = matrix @ at
+        return float(w @ (y * z - np.logaddexp(0, z)) - precision @ (at - centre) ** 2 / 2)
+
+    current = value(mode)
+    for _ in range(50):
+        p = expit(matrix @ mode)
+        curvature = (matrix * (w * p * (1 - p))[:, None]).T @ matrix + np.diag(precision)
+        step = np.linalg.solve(curvature, matrix.T @ (w * (y - p)) - precision * (mode - centre))
+        while (proposed := value(mode + step)) < current - 1e-12:
+            step = step / 2
+        mode, current = mode + step, proposed
+        if np.abs(step).max() < 1e-8:
+            break
+    return mode, curvature, current + (np.log(precision).sum() - np.linalg.slogdet(curvature)[1]) / 2
+
+
+def _left_out(problem: _Problem, entities: np.ndarray, seed: int) -> Evidence:
+    """Log loss of the base rate minus the model's on entities neither has seen, each entity once."""
+    count = int(entities.max()) + 1
+    part = np.random.default_rng(seed).permutation(count) % min(FOLDS, count)
+    y, w = problem.outcomes, problem.weights
+    gains = np.zeros(len(y))
+    for number in range(min(FOLDS, count)):
+        out = part[entities] == number
+        rate, (mean, _) = _rate(y[~out], w[~out]), problem.posterior(~out)
+        z = np.clip(mean[0] + problem.columns[out] @ mean[1:], -LOGIT_LIMIT, LOGIT_LIMIT)
+        loss = np.logaddexp(0, z) - y[out] * z
+        gains[out] = -(y[out] * np.log(rate) + (1 - y[out]) * np.log(1 - rate)) - loss
+    each = np.bincount(entities, w * gains)
+    return Evidence(count, float(w @ y), float(each.mean()), float(each.std(ddof=1)))
+
+
+def _rate(y: np.ndarray, w: np.ndarray) -> float:
+    return float((w @ y + 0.5) / (w.sum() + 1))
+
+
+def _scales(design: Design, centred: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Numbers are brought to deviation 1; levels, flags and what does not vary are left as they are."""
+    deviations = np.sqrt(np.average(centred**2, axis=0, weights=weights))
+    return np.where(_number_columns(design) & (deviations > 0), deviations, 1.0)
+
+
+def _hoped(design: Design, matrix: np.ndarray, expected: Mapping[str, float]) -> np.ndarray:
+    """The expected effect per column of the matrix; 0 for levels, flags and what does not vary."""
+    effects = np.array([expected.get(design.features[owner], 0.0) for owner in design.owners()], dtype="float64")
+    return np.where(_number_columns(design) & (np.ptp(matrix, axis=0) > 0), effects, 0.0)
+
+
+def _number_columns(design: Design) -> np.ndarray:
+    owners = design.owners()
+    first = np.append(True, owners[1:] != owners[:-1]) if len(owners) else np.zeros(0, dtype=bool)
+    return first & np.array([design.features[owner] in design.standards for owner in owners], dtype=bool)

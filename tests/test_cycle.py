@@ -17,7 +17,7 @@ from salesml.analytics.stages import bottlenecks, early_contact, timeline, visit
 from salesml.errors import BadParameter, NotEnoughData, UnknownName
 from salesml.figures import cycle as figures
 from salesml.lake import Lake, visible
-from salesml.workflows.cycle import SalesCycle, sales_cycle
+from salesml.workflows.cycle import SalesCycle, own_stages, sales_cycle
 from salesml.workspace import Workspace
 
 CAUSES = ("won", "lost")
@@ -232,6 +232,14 @@ def test_own_stages_group_and_order(workspace):
         visits(rows, {"Offer": 2.5})
 
 
+def test_own_stages_are_read_from_text():
+    assert own_stages(["Lead=Early", "Demo = Early", "Offer=4"]) == {"Lead": "Early", "Demo": "Early", "Offer": 4}
+    assert own_stages([]) == {}
+    for wrong in ("Lead", "=Early", "Lead="):
+        with pytest.raises(BadParameter, match="stage=own stage"):
+            own_stages([wrong])
+
+
 def test_bottlenecks_weigh_days_by_money(workspace):
     as_of = dt.datetime(2024, 1, 31, tzinfo=dt.UTC)
     stays = visits(timeline(visible(ingest(workspace).open(), as_of)))
@@ -304,7 +312,7 @@ def test_deals_are_told_apart_by_everything_that_is_promised(found, by):
     assert groups["open"].sum() == found.deals["outcome"].isna().sum()
     assert 0 <= difference.p_value <= 1 and set(groups["verdict"]) <= {"faster", "slower", "not sure"}
     html = figures.groups_table(groups, cycle.BY[by]).html
-    assert html.count("<tr>") == 1 + min(len(groups), 50)
+    assert html.count("<tr>") == 1 + min(len(groups), figures.MOST_GROUPS)
     with pytest.raises(UnknownName, match=r"unknown grouping of deals 'colour'; valid: .*owner_id, product_id"):
         cycle.by_group(found.deals, "colour")
 

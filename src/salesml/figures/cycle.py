@@ -94,7 +94,9 @@ def groups_table(groups: pd.DataFrame, word: str) -> HtmlTable:
         }
     )  # fmt: skip
     units = {"three quarters": "days", "speed": "1 = as all"}
-    return table(shown, "Cycle times, 90 % intervals", units=units, formats={"three quarters": ",.0f"})
+    return table(
+        shown, "Cycle times, 90 % intervals", units=units, formats={"three quarters": ",.0f"}, rows=MOST_GROUPS
+    )
 
 
 def outcomes_table(outcomes: pd.DataFrame) -> HtmlTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from salesml.analytics import cycle
 from salesml.analytics.incidence import LogRank, quartiles
 from salesml.analytics.stages import EARLY, SOON, YEAR, EarlyContact, bottlenecks, early_contact, timeline, visits
+from salesml.errors import BadParameter
 from salesml.lake import Lake, View, visible
 from salesml.workspace import Workspace
 
@@ -93,6 +94,19 @@ def sales_cycle(
         notes=_notes(known, deals, currency),
         head_id=tables.head.id,
     )  # fmt: skip
+
+
+def own_stages(texts: Sequence[str]) -> dict[str, str | int]:
+    """The mapping `sales_cycle` takes, from texts such as "Discovery=Early" or "Proposal=4"; BadParameter for another form."""
+    found: dict[str, str | int] = {}
+    for text in texts:
+        stage, _, own = (part.strip() for part in text.partition("="))
+        if not stage or not own:
+            raise BadParameter(
+                f"own stage {text!r} is not of the form stage=own stage or stage=place, such as Discovery=Early"
+            )
+        found[stage] = int(own) if own.isdigit() else own
+    return found
 
 
 def _contact(view: View, stays: pd.DataFrame, stage: str) -> EarlyContact | None:

@@ -21,6 +21,7 @@ KINDS = {
     "logistic": "salesml.models.logistic:Logistic",
     "handful": "salesml.models.handful:Handful",
     "catboost": "salesml.models.outcome:OutcomeModel",
+    "competing_risks": "salesml.models.competing_risks:CompetingRisks",
 }
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from catboost import CatBoost
 
+GIVEN = -1
+
 
 class TreeEffects:
     """Per-leaf SHAP values (Lundberg 2018, path-dependent) of symmetric trees fitted without row weights.
@@ -23,22 +25,36 @@ class TreeEffects:
     Statistics of combined categories are not supported (`max_ctr_complexity` must be 1).
     """
 
-    def __init__(self, trees: CatBoost) -> None:
-        """Read the trees' splits, leaf values and leaf weights."""
+    def __init__(self, trees: CatBoost, given: int | None = None) -> None:
+        """Read the trees' splits, leaf values and leaf weights. The column `given` is known of every row beforehand.
+
+        It has no effect; what it does is part of the base of the rows that share its value.
+        """
         content = _exported(trees)
         scale, bias = content["scale_and_bias"]
         features = _split_features(content["features_info"])
-        self.base = float(bias[0])
+        self.base = self.bias = float(bias[0])
         self.width = len(trees.feature_names_)
         self.tables: list[list[tuple[int, np.ndarray]]] = []
+        self.base_tables: list[np.ndarray] = []
         for tree in content["oblivious_trees"]:
             owners = [features[split["split_index"]] for split in tree["splits"] or ()]
             values, weights = np.array(tree["leaf_values"]) * scale, np.array(tree["leaf_weights"])
             expected = _expectations(values, weights, len(owners))
-            self.base += float(expected[0, 0])
-            players = sorted(set(owners))
-            effects = _shapley_matrix(tuple(players.index(owner) for owner in owners)) @ expected
+            known = sum(1 << split for split, owner in enumerate(owners) if owner == given)
+            self.base += float(expected[0, 0]) if given is None else 0.0
+            self.base_tables.append(expected[known])
+            players = sorted(set(owners) - {given})
+            places = tuple(players.index(owner) if owner != given else GIVEN for owner in owners)
+            effects = _shapley_matrix(places) @ expected
             self.tables.append(list(zip(players, effects, strict=True)))
+
+    def bases(self, leaves: np.ndarray) -> np.ndarray:
+        """The expected value of rows with the same value of `given`, one per row of leaf numbers."""
+        total = np.full(len(leaves), self.bias)
+        for column, table in zip(leaves.T, self.base_tables, strict=True):
+            total += table[column]
+        return total
 
     def effects(self, leaves: np.ndarray) -> np.ndarray:
         """SHAP values (rows × features) from leaf numbers (rows × trees) as `CatBoost.calc_leaf_indexes` gives them."""
@@ -92,16 +108,20 @@ def _expectations(values: np.ndarray, weights: np.ndarray, depth: int) -> np.nda
 
 @lru_cache(maxsize=4096)
 def _shapley_matrix(owners: tuple[int, ...]) -> np.ndarray:
-    """Weights (players × bit sets of known splits) that turn expectations into Shapley values."""
-    count = len(set(owners))
+    """Weights (players × bit sets of known splits) that turn expectations into Shapley values.
+
+    Splits whose owner is GIVEN are known in every team.
+    """
+    count = len(set(owners) - {GIVEN})
     bits = [sum(1 << split for split, owner in enumerate(owners) if owner == player) for player in range(count)]
+    given = sum(1 << split for split, owner in enumerate(owners) if owner == GIVEN)
     matrix = np.zeros((count, 2 ** len(owners)))
     for player in range(count):
         others = [other for other in range(count) if other != player]
         for size in range(count):
             weight = factorial(size) * factorial(count - size - 1) / factorial(count)
             for team in combinations(others, size):
-                known = sum(bits[other] for other in team)
+                known = given + sum(bits[other] for other in team)
                 matrix[player, known | bits[player]] += weight
                 matrix[player, known] -= weight
     return matrix

@@ -1,0 +1,82 @@
+"""Boosted trees of a yes/no answer on a matrix of numbers, their settings tried on later rows with Optuna."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from catboost import CatBoost, CatBoostClassifier, Pool
+
+PATIENCE = 30
+MOST_TREES = 400
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How the trees grow; `log_loss` on the later rows they were tried on, None where they were not tried."""
+
+    depth: int = 4
+    learning_rate: float = 0.08
+    l2: float = 50.0
+    trees: int = 150
+    log_loss: float | None = None
+
+
+def tune(
+    early: tuple[np.ndarray, np.ndarray],
+    later: tuple[np.ndarray, np.ndarray],
+    *,
+    trials: int,
+    seed: int,
+    threads: int,
+) -> Growth:
+    """Of `trials` settings (Optuna's TPE, the usual first) the best on the later rows, with the number of trees best there.
+
+    The usual settings, untried, where either part lacks one of the answers or `trials` is 0.
+    """
+    if not trials or any(len(np.unique(y)) < 2 for _, y in (early, later)):
+        return Growth()
+    pool, stop_on = Pool(*early), Pool(*later)
+    found: list[Growth] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        tried = Growth(
+            depth=trial.suggest_int("depth", 2, 6),
+            l2=trial.suggest_float("l2", 3.0, 300.0, log=True),
+            trees=MOST_TREES,
+        )
+        grown = grow(pool, tried, seed, threads, stop_on)
+        loss = float(grown.best_score_["validation"]["Logloss"])
+        found.append(Growth(tried.depth, tried.learning_rate, tried.l2, max(1, int(grown.tree_count_)), loss))
+        return loss
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=3))
+    study.enqueue_trial({"depth": Growth.depth, "l2": Growth.l2})
+    study.optimize(objective, n_trials=trials)
+    return min(found, key=lambda growth: growth.log_loss or 0.0)
+
+
+def grow(pool: Pool, growth: Growth, seed: int, threads: int, stop_on: Pool | None = None) -> CatBoost:
+    """The trees of these settings; with `stop_on`, only as many as were best there."""
+    model = CatBoostClassifier(
+        iterations=growth.trees,
+        depth=growth.depth,
+        learning_rate=growth.learning_rate,
+        l2_leaf_reg=growth.l2,
+        border_count=64,
+        boost_from_average=True,
+        random_seed=seed,
+        thread_count=threads,
+        allow_writing_files=False,
+        verbose=False,
+    )
+    return model.fit(pool, eval_set=stop_on, early_stopping_rounds=None if stop_on is None else PATIENCE)
+
+
+def raw(trees: CatBoost, matrix: np.ndarray, threads: int) -> np.ndarray:
+    """Log-odds per row."""
+    if not len(matrix):
+        return np.zeros(0)
+    return np.asarray(trees.predict(matrix, prediction_type="RawFormulaVal", thread_count=threads), dtype="float64")

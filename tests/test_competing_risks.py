@@ -1,0 +1,196 @@
+"""Outcome and timing in one model: known hazards found again, censoring, the sum of the factors, saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+
+from salesml.errors import BadParameter, NotEnoughData
+from salesml.models import win_path
+from salesml.models.competing_risks import CompetingRisks
+from salesml.models.onehot import OneHot
+from salesml.models.outlook import Outlook
+from salesml.models.scorer import load
+from salesml.models.spells import at_risk, edges_for, known_at, rush_share
+
+START = pd.Timestamp("2024-01-01", tz="UTC")
+WEEKLY_CLOSE = {"slow": 0.06, "fast": 0.25}
+WIN_SHARE = {"slow": 0.2, "fast": 0.6}
+
+
+def company(deals: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Weekly snapshots of deals whose hazards are constant: by pace, with a column of noise; and their spells."""
+    rng = np.random.default_rng(seed)
+    pace = rng.choice(["slow", "fast"], deals)
+    born = rng.integers(0, 700, deals)
+    weeks = rng.geometric([WEEKLY_CLOSE[p] for p in pace])
+    closed = born + 7 * weeks - rng.integers(1, 7, deals)
+    status = np.where(rng.random(deals) < [WIN_SHARE[p] for p in pace], "won", np.where(rng.random(deals) < 0.5, "lost", "no_decision"))
+    deal = np.repeat(np.arange(deals), np.minimum(weeks, 40))
+    week = np.concatenate([np.arange(min(n, 40)) for n in weeks])
+    day = born[deal] + 7 * week
+    spells = pd.DataFrame(
+        {"opportunity_id": deal.astype(str), "as_of": START + pd.to_timedelta(day, "D"),
+         "closed_at": START + pd.to_timedelta(closed[deal], "D"), "status": status[deal]}
+    )  # fmt: skip
+    X = pd.DataFrame({"pace": pace[deal], "noise": rng.normal(size=len(deal)), "days_to_quarter_end": 90.0 - day % 91})
+    order = np.argsort(day, kind="stable")
+    return X.iloc[order].reset_index(drop=True), spells.iloc[order].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[CompetingRisks, pd.DataFrame, pd.DataFrame, pd.Timestamp]:
+    X, spells = company(1500, 1)
+    cutoff = START + pd.Timedelta(days=600)
+    known = (spells["as_of"] < cutoff).to_numpy()
+    X, spells = X[known].reset_index(drop=True), spells[known].reset_index(drop=True)
+    return CompetingRisks.fit(X, spells, cutoff, categorical=["pace"], trials=1, members=3), X, spells, cutoff
+
+
+def test_known_hazards_are_found_again(fitted) -> None:
+    model, X, _, _ = fitted
+    outlook = model.outlook(X.head(400))
+    for pace in WEEKLY_CLOSE:
+        rows = (X["pace"].head(400) == pace).to_numpy()
+        assert outlook.won[rows].mean() == pytest.approx(WIN_SHARE[pace], abs=0.06)
+        for weeks in (1, 4, 10):
+            truth = 1 - (1 - WEEKLY_CLOSE[pace]) ** weeks
+            assert outlook.by(7.0 * weeks)[rows].mean() == pytest.approx(truth, abs=0.05)
+            assert outlook.by(7.0 * weeks, "won")[rows].mean() == pytest.approx(truth * WIN_SHARE[pace], abs=0.05)
+        half = np.log(0.5) / np.log(1 - WEEKLY_CLOSE[pace])
+        assert np.nanmedian(outlook.closes_in(0.5)[rows]) / 7 == pytest.approx(half, rel=0.3)
+
+
+def test_open_deals_count_for_what_they_have_lived() -> None:
+    """Dropping the censored snapshots would make deals look quicker than they are; counting them does not."""
+    X, spells = company(1500, 2)
+    cutoff = START + pd.Timedelta(days=250)
+    known = (spells["as_of"] < cutoff).to_numpy()
+    X, spells = X[known].reset_index(drop=True), spells[known].reset_index(drop=True)
+    closed = (spells["closed_at"] < cutoff).to_numpy()
+    fits = [
+        CompetingRisks.fit(X[rows], spells[rows], cutoff, categorical=["pace"], trials=0, members=0)
+        for rows in (np.ones(len(X), bool), closed)
+    ]
+    slow = X[X["pace"] == "slow"].head(300)
+    truth = 1 - (1 - WEEKLY_CLOSE["slow"]) ** 10
+    honest, dropped = (abs(model.outlook(slow).by(70.0).mean() - truth) for model in fits)
+    assert honest < 0.06 and dropped > honest + 0.03
+
+
+def test_the_future_of_the_cutoff_changes_nothing(fitted) -> None:
+    model, X, spells, cutoff = fitted
+    later = spells["closed_at"] >= cutoff
+    altered = spells.assign(
+        status=spells["status"].where(~later, "won"),
+        closed_at=spells["closed_at"].where(~later, cutoff + pd.Timedelta(days=1)),
+    )
+    again = CompetingRisks.fit(X, altered, cutoff, categorical=["pace"], trials=1, members=0)
+    np.testing.assert_array_equal(model.predict(X.head(50)), again.predict(X.head(50)))
+
+
+def test_parts_agree_and_factors_add_up(fitted) -> None:
+    model, X, _, _ = fitted
+    for scorer in (model, model.calibrated(type(model.calibrator)(0.3, 0.8))):
+        rows, p = X.head(60), scorer.predict(X.head(60))
+        base, effects = scorer.explain(rows)
+        np.testing.assert_allclose(base + effects.sum(axis=1), logit(p), atol=1e-9)
+        outlook = scorer.outlook(rows)
+        np.testing.assert_allclose(outlook.won, p, atol=1e-9)
+        np.testing.assert_allclose(outlook.eventual.sum(axis=1), 1, atol=1e-9)
+        assert (np.diff(outlook.incidence, axis=1) >= -1e-12).all() and (outlook.incidence[:, -1] <= outlook.eventual + 1e-9).all()
+        lo, hi = scorer.interval(rows)
+        assert (lo <= p).all() and (p <= hi).all() and (hi - lo).min() > 0
+    strongest = model.explain(X.head(300))[1].abs().mean()
+    assert strongest.idxmax() == "pace"
+    assert model.explain(X.head(0))[1].shape == (0, 3)
+
+
+def test_saved_and_read_it_answers_the_same(fitted, tmp_path: Path) -> None:
+    model, X, _, _ = fitted
+    model.save(tmp_path)
+    again = load(tmp_path)
+    assert isinstance(again, CompetingRisks)
+    rows = X.head(20).assign(extra=1)
+    np.testing.assert_array_equal(again.predict(rows), model.predict(rows))
+    np.testing.assert_array_equal(again.interval(rows), model.interval(rows))
+    np.testing.assert_array_equal(again.outlook(rows).incidence, model.outlook(rows).incidence)
+    unseen = again.predict(pd.DataFrame({"pace": ["never seen", None], "noise": [np.nan, 1e300], "days_to_quarter_end": [5, None]}))
+    assert ((unseen > 0) & (unseen < 1)).all()
+
+
+def test_few_outcomes_are_refused() -> None:
+    X, spells = company(12, 3)
+    with pytest.raises(NotEnoughData, match=r"\d+ won and \d+ other deals are known to have closed; at least 10"):
+        CompetingRisks.fit(X, spells, START + pd.Timedelta(days=900), categorical=["pace"])
+
+
+def test_what_is_known_at_a_cutoff_is_half_open() -> None:
+    spells = pd.DataFrame(
+        {"opportunity_id": list("abc"), "as_of": [START] * 3, "status": ["won", "lost", "open"],
+         "closed_at": [START + pd.Timedelta(days=10), START + pd.Timedelta(days=20), pd.NaT]}
+    )  # fmt: skip
+    known = known_at(spells, START + pd.Timedelta(days=20))
+    assert known.cause.tolist() == [0, -1, -1] and known.days.tolist() == [10, 20, 20]
+    snapshot, period, closes = at_risk(known, np.array([0.0, 7, 14, 21]), np.arange(3))
+    assert snapshot.tolist() == [0, 0, 1, 1, 2, 2], "the third week was not lived to its end"
+    assert period.tolist() == [0, 1, 0, 1, 0, 1] and closes.tolist() == [0, 1, 0, 0, 0, 0]
+    early = known_at(spells, START + pd.Timedelta(days=12))
+    assert at_risk(early, np.array([0.0, 7, 14, 21]), np.arange(3))[2].tolist() == [0, 0, 0], "half-watched: not even a close"
+    with pytest.raises(NotEnoughData, match="1 snapshots of closed deals"):
+        edges_for(known)
+
+
+def test_deals_that_live_days_get_days() -> None:
+    days = np.tile(np.arange(1.0, 9), 40)
+    spells = pd.DataFrame(
+        {"as_of": START, "closed_at": START + pd.to_timedelta(days, "D"), "status": "won", "opportunity_id": "a"}, index=range(320)
+    )
+    assert edges_for(known_at(spells, START + pd.Timedelta(days=99))).tolist() == [*range(10)]
+
+
+def test_rush_share_by_counting_days() -> None:
+    left = np.array([3.0, 14.0, 60.0, 91.0])
+    found = rush_share(left, np.array([0.0, 7.0, 50.0, 80.0]), np.array([7.0, 14.0, 57.0, 94.0]))
+    ends = [3 / 7, 1.0, np.clip(57 - 46, 0, 7) / 7, (91 - 80) / 14]
+    np.testing.assert_allclose(found, ends, atol=0.06)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 6), st.integers(0, 10_000))
+def test_the_way_to_p_win_is_complete(periods: int, seed: int) -> None:
+    """Against P(win) by drawing every path, and effects that add up however strong they are."""
+    rng = np.random.default_rng(seed)
+    closes, won = rng.random((1, periods)), rng.random((1, periods))
+    by_hand, still = 0.0, 1.0
+    for h, w in zip(closes[0], won[0], strict=True):
+        by_hand, still = by_hand + still * h * w, still * (1 - h)
+    assert win_path.chance(closes, won)[0] == pytest.approx(by_hand + still * won[0, -1])
+    bases, parts = rng.normal(size=(2, periods)), rng.normal(0, 1.5, size=(2, 3, periods, 4))
+    base, effects = win_path.carried(*bases, *parts)
+    ends = win_path.chance(expit(bases[0] + parts[0].sum(axis=2)), expit(bases[1] + parts[1].sum(axis=2)))
+    np.testing.assert_allclose(base + effects.sum(axis=1), logit(ends), atol=1e-9)
+
+
+def test_outlook_between_edges_and_beyond() -> None:
+    incidence = np.array([[[0, 0, 0], [0.2, 0.1, 0.1], [0.3, 0.2, 0.1]]])
+    outlook = Outlook(np.array([0.0, 10, 30]), incidence, np.array([[0.5, 0.3, 0.2]]))
+    assert outlook.by(5.0).tolist() == pytest.approx([0.2]) and outlook.by(20.0, "won").tolist() == pytest.approx([0.25])
+    assert outlook.by(-3.0)[0] == 0 and outlook.by(99.0)[0] == pytest.approx(0.6) and np.isnan(outlook.by(np.nan)[0])
+    assert outlook.closes_in(0.5)[0] == pytest.approx(20) and np.isnan(outlook.closes_in(0.7)[0])
+    with pytest.raises(BadParameter, match="cause 'stolen' is not one of won, lost, no_decision"):
+        outlook.by(1.0, "stolen")
+
+
+def test_common_values_get_columns_and_the_rest_share_one() -> None:
+    X = pd.DataFrame({"city": [f"c{i % 40}" for i in range(400)] + ["c1"] * 50, "n": range(450)})
+    design = OneHot.fit(X, ["city"])
+    matrix = design.matrix(X)
+    assert len(design.levels["city"]) == 26 and "c1" in design.levels["city"]
+    assert (matrix[:, design.owners == 0].sum(axis=1) == 1).all() and matrix[:, -1].tolist() == X["n"].tolist()

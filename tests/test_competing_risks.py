@@ -125,6 +125,15 @@ def test_saved_and_read_it_answers_the_same(fitted, tmp_path: Path) -> None:
     assert ((unseen > 0) & (unseen < 1)).all()
 
 
+@pytest.mark.parametrize("way", ["lost", "no_decision"])
+def test_where_deals_are_only_lost_or_only_given_up(way: str) -> None:
+    X, spells = company(400, 5)
+    spells = spells.assign(status=spells["status"].where(spells["status"] == "won", way))
+    model = CompetingRisks.fit(X, spells, START + pd.Timedelta(days=900), categorical=["pace"], trials=0, members=0)
+    eventual = model.outlook(X.head(5)).eventual
+    np.testing.assert_allclose(eventual[:, ["won", "lost", "no_decision"].index(way)], 1 - eventual[:, 0], atol=1e-12)
+
+
 def test_few_outcomes_are_refused() -> None:
     X, spells = company(12, 3)
     with pytest.raises(NotEnoughData, match=r"\d+ won and \d+ other deals are known to have closed; at least 10"):

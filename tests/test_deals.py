@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.special import logit
 
@@ -73,8 +74,20 @@ def test_training_table_is_what_was_known(tiny_workspace: Workspace) -> None:
     assert table.as_of.max() + pd.Timedelta(days=table.settling_days) <= pd.Timestamp("2026-03-02", tz="UTC")
     with pytest.raises(BadParameter, match="within_days 0"):
         training_table(tiny_workspace, within_days=0)
+    with pytest.raises(BadParameter, match="settling_days -1 is below 0"):
+        training_table(tiny_workspace, settling_days=-1)
     with pytest.raises(NotEnoughData, match="no deal is known as of 1999"):
         training_table(tiny_workspace, "1999-01-01")
+
+
+def test_settling_days_of_0_take_every_outcome_known_by_then(tiny_workspace: Workspace) -> None:
+    settled, every = (training_table(tiny_workspace, "2026-03-02", settling_days=days).labelled for days in (56, 0))
+    assert (every["known_by"] < pd.Timestamp("2026-03-02", tz="UTC")).all() and (every["known_by"] >= every["as_of"]).all()
+    old = every[every["as_of"] + pd.Timedelta(days=56) <= pd.Timestamp("2026-03-02", tz="UTC")]
+    pd.testing.assert_frame_equal(
+        settled.drop(columns=["known_by", "horizon"]), old.drop(columns=["known_by", "horizon"]).reset_index(drop=True)
+    )
+    assert len(every) > len(old)
 
 
 def test_scores_lie_in_their_interval_and_factors_add_up(small_workspace: Workspace) -> None:
@@ -84,17 +97,18 @@ def test_scores_lie_in_their_interval_and_factors_add_up(small_workspace: Worksp
     view = visible(tables, dt.datetime.now(dt.UTC))
     kept = view.frame(view.facts("prediction"))
     assert len(kept) and kept["point"].between(0, 1).all()
-    assert (kept["lo"] <= kept["point"]).all() and (kept["point"] <= kept["hi"]).all()
+    won = kept[kept["target"] == "won"]
+    assert (won["lo"] <= won["point"]).all() and (won["point"] <= won["hi"]).all()
     assert kept["run_id"].str.len().gt(0).all() and kept["head_id"].gt(0).all()
     cutoff = tables.instant()
     rows = DEALS.frame(visible(tables, cutoff))
     rows = rows[rows["status"] == "open"]
-    assert len(rows) == len(kept)
+    assert len(rows) == (kept["target"] == "won").sum()
     for version in catalog.versions(small_workspace, MODEL):
         scorer = catalog.load(small_workspace, MODEL, version.number)
         base, effects = scorer.explain(rows[DEALS.names])
         np.testing.assert_allclose(base + effects.sum(axis=1), logit(scorer.predict(rows[DEALS.names])), atol=1e-6)
-    assert json.loads(kept["factors"].iloc[0]) is not None
+    assert json.loads(won["factors"].iloc[0]) is not None
 
 
 def test_scoring_twice_changes_nothing(small_workspace: Workspace) -> None:
@@ -104,34 +118,66 @@ def test_scoring_twice_changes_nothing(small_workspace: Workspace) -> None:
     assert again["probability"].is_monotonic_decreasing
 
 
+def test_the_certificate_holds_what_was_measured_and_travels_with_the_version(small_workspace: Workspace) -> None:
+    from salesml.registry import catalog
+
+    version = next(v for v in catalog.versions(small_workspace, MODEL) if v.kind == "competing_risks")
+    loaded = catalog.load(small_workspace, MODEL, version.number)
+    certificate = loaded.certificate
+    assert certificate is not None and version.evidence is not None
+    assert set(certificate.peers) == {"base rate", "stage rate", "naive Bayes"}
+    assert certificate.figure("log_loss").value == pytest.approx(version.evidence.log_loss)
+    assert certificate.against(version.evidence.baseline).hi == pytest.approx(version.evidence.hi)
+    assert certificate.figure("explained", "base rate").value == pytest.approx(0)
+    assert len(certificate.reliability) == 10 and certificate.tested_from == version.evidence.tested_from
+    assert (certificate.segments["lo"] <= certificate.segments["hi"]).all() and len(certificate.before_close) > 3
+    assert set(certificate.dated["figure"]) == {"closed by quarter end", "won by quarter end"}
+    baseline = next(v for v in catalog.versions(small_workspace, MODEL) if v.baseline)
+    assert catalog.load(small_workspace, MODEL, baseline.number).certificate is None
+
+
+def test_timing_agrees_with_the_score(small_workspace: Workspace) -> None:
+    from salesml.registry import catalog
+
+    number = next(v for v in catalog.versions(small_workspace, MODEL) if v.kind == "competing_risks").number
+    scored = score_deals(small_workspace, model=number)
+    assert (scored["p_month"] <= scored["p_quarter"] + 1e-9).all() and (scored["p_quarter"] <= scored["probability"] + 1e-9).all()
+    assert scored["slip"].dropna().between(0, 1).all()
+    known = scored.dropna(subset=["close_early", "close_expected"])
+    assert len(known) and (known["close_early"] <= known["close_expected"]).all()
+    view = visible(Lake(small_workspace).open(), dt.datetime.now(dt.UTC))
+    kept = view.frame(view.facts("prediction"))
+    dated = kept[(kept["target"] == "won_in_quarter") & (kept["model_version"] == str(number))].set_index("entity_id")["point"]
+    expected = scored.set_index("opportunity_id")["p_quarter"]
+    np.testing.assert_allclose(dated.loc[expected.index], expected)
+
+
 def test_baseline_is_registered_and_something_is_champion(small_workspace: Workspace) -> None:
     from salesml.registry import catalog
 
     versions = catalog.versions(small_workspace, MODEL)
-    assert {version.kind for version in versions} >= {"catboost"} and any(version.baseline for version in versions)
+    assert {version.kind for version in versions} >= {"competing_risks"} and any(version.baseline for version in versions)
     champion = catalog.champion(small_workspace, MODEL)
     assert champion is not None
-    model = next(version for version in versions if version.kind == "catboost")
+    model = next(version for version in versions if version.kind == "competing_risks")
     if not champion.baseline:
         assert model.evidence is not None and model.evidence.hi < 0
 
 
 @pytest.mark.slow
-def test_without_signal_the_gate_refuses_and_says_so(
-    tiny_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_signal_the_gate_refuses_and_says_so(tiny_workspace: Workspace, tmp_path: Path) -> None:
     """Outcomes dealt anew to the deals, whatever they did: nothing can be learnt, and nothing must be claimed."""
     workspace = Workspace.create(tmp_path / "noise")
     tables = Lake(tiny_workspace).open()
-    Lake(workspace).ingest({name: tables.rows(name) for name in ("opportunity", "activity", "account", "user")}, origin="t")
-
-    def shuffled(*arguments: object, **options: object) -> pd.DataFrame:
-        labelled = label(*arguments, **options)  # type: ignore[arg-type]
-        deals = labelled["opportunity_id"].unique()
-        drawn = dict(zip(deals, np.random.default_rng(0).random(len(deals)) < 0.4, strict=True))
-        return labelled.assign(won=labelled["opportunity_id"].map(drawn).astype("int64"))
-
-    monkeypatch.setattr("salesml.workflows.deals.label", shuffled)
+    staged = {name: tables.rows(name) for name in ("opportunity", "activity", "account", "user")}
+    changes = staged["opportunity"].to_pandas()
+    deals = changes["opportunity_id"].unique()
+    drawn = dict(zip(deals, np.where(np.random.default_rng(0).random(len(deals)) < 0.4, "won", "lost"), strict=True))
+    closed = changes["status"].isin(["won", "lost", "no_decision"])
+    changes["status"] = changes["status"].where(~closed, changes["opportunity_id"].map(drawn))
+    place = staged["opportunity"].schema.get_field_index("status")
+    staged["opportunity"] = staged["opportunity"].set_column(place, "status", pa.array(changes["status"], pa.string()))
+    Lake(workspace).ingest(staged, origin="t")
     result = train_deals(workspace)
     assert not result.promoted and result.champion.baseline
     assert result.sentence.startswith("There is no usable signal")

@@ -116,7 +116,7 @@ def test_three_tiny_companies_are_judged(tmp_path: Path) -> None:
     value = found.set_index(["family", "seed", "part", "method", "metric"])["value"]
     oracle = value.xs("oracle", level="method")
     assert (oracle.xs("log_loss_ratio", level="metric") == 1).all()
-    ratio = value.xs("CatBoost", level="method").xs("expected_log_loss_ratio", level="metric")
+    ratio = value.xs("deal model", level="method").xs("expected_log_loss_ratio", level="metric")
     assert (ratio >= 1).all(), "nobody beats the truth"
     naive = value.xs("effect of a meeting", level="part").xs("difference", level="method").xs("bias", level="metric")
     assert naive.loc["plain"].mean() > 0.01, "meetings look better than they are"

@@ -26,9 +26,6 @@ def register(app: typer.Typer) -> None:
 def train_deals(
     context: typer.Context,
     as_of: AS_OF = None,
-    within: Annotated[
-        int | None, typer.Option(min=1, help="Predict winning within so many days, not winning at all.")
-    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Train the deal model on weekly snapshots of open deals."""
@@ -36,7 +33,7 @@ def train_deals(
     with step("training the deal model"):
         from salesml.workflows.train_deals import train_deals as train
 
-        result = train(workspace, as_of, within, seed)
+        result = train(workspace, as_of, seed)
     console.print(f"[bold]{result.sentence}[/]")
     console.print(
         f"calibration slope {result.calibration.slope}, error (ECE) {result.calibration.ece} with bar {result.calibration.bar:.3f}"

@@ -65,7 +65,7 @@ def _fill(workspace: Workspace, data: Path | None) -> Workspace:
 
 def _deals(workspace: Workspace) -> str:
     try:
-        with step("training the deal model on weekly snapshots (base rate, stage rate, CatBoost)"):
+        with step("training the deal model on weekly snapshots, beside base rate, stage rate, naive Bayes"):
             from salesml.workflows.deals import score_deals
             from salesml.workflows.train_deals import train_deals
 

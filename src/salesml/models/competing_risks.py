@@ -57,11 +57,13 @@ class CompetingRisks:
         pooled: float = 0.0,
         growths: Mapping[str, Growth] | None = None,
         threads: int = 2,
+        given_up: float = 0.0,
     ) -> None:
-        """`trees` by head; `members` are refits to resampled deals, for `interval`; `growths` tell how trees were grown."""
+        """`given_up`: without a head no_decision, the share of what is not won that ends so: 0 or 1. `trees` by head; `members` are refits to resampled deals, for `interval`; `growths` tell how trees were grown."""
         self.design, self.edges, self.trees, self.members = design, edges, dict(trees), tuple(members)
         self.calibrator, self.pooled, self.growths, self.threads = calibrator, pooled, dict(growths or {}), threads
         self.features, self.categorical = design.features, tuple(design.levels)
+        self.given_up = given_up
         self._explained: dict[str, TreeEffects] = {}
 
     @classmethod
@@ -91,7 +93,8 @@ class CompetingRisks:
         if growths is None:
             growths = _tuned(frame, spells, cutoff, trials, seed, threads)
         heads = {head: frame.rows(head, known, MOST_ROWS) for head in HEADS}
-        trees = {head: grow(Pool(*rows[:2]), growths[head], seed, threads) for head, rows in heads.items() if rows}
+        told = {head: rows for head, rows in heads.items() if np.ptp(rows[1])}  # nobody gives up, say: then no such head
+        trees = {head: grow(Pool(*rows[:2]), growths[head], seed, threads) for head, rows in told.items()}
         bag = []
         pools = {head: (Pool(*heads[head][:2]), heads[head][2]) for head in ("closes", "won")}
         for number, weights in enumerate(row_weights(len(X), spells["opportunity_id"].to_numpy(), members, seed), 1):
@@ -100,7 +103,8 @@ class CompetingRisks:
                 pool.set_weight(weights[snapshots])
                 member[head] = grow(pool, growths[head], seed + number, threads)
             bag.append(member)
-        fitted = cls(design, edges, trees, bag, growths=growths, threads=threads)
+        given_up = float(heads["no_decision"][1].min(initial=1))
+        fitted = cls(design, edges, trees, bag, growths=growths, threads=threads, given_up=given_up)
         if len(bag) > 1:
             fitted.pooled = pooled_variance(fitted._member_logits(X.iloc[-2_000:]))
         return fitted
@@ -108,8 +112,9 @@ class CompetingRisks:
     def calibrated(self, calibrator: Calibrator) -> CompetingRisks:
         """The same model with another recalibration of P(win); chances by a day move with it."""
         return CompetingRisks(
-            self.design, self.edges, self.trees, self.members, calibrator, self.pooled, self.growths, self.threads
-        )
+            self.design, self.edges, self.trees, self.members, calibrator, self.pooled, self.growths, self.threads,
+            self.given_up,
+        )  # fmt: skip
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """P(win) in the end, one per row, strictly between 0 and 1."""
@@ -154,6 +159,7 @@ class CompetingRisks:
             "heads": list(self.trees),
             "members": len(self.members),
             "threads": self.threads,
+            "given_up": self.given_up,
         }
         write_model(folder, self.kind, content)
         for place, trees in enumerate((self.trees, *self.members)):
@@ -172,6 +178,7 @@ class CompetingRisks:
             OneHot.from_json(c), np.array(c["edges"]), read(c["heads"], 0),
             [read(("closes", "won"), place) for place in range(1, c["members"] + 1)], Calibrator(**c["calibrator"]),
             c["pooled"], {head: Growth(**growth) for head, growth in c["growths"].items()}, c["threads"],
+            c["given_up"],
         )  # fmt: skip
 
     def _matrix(self, X: pd.DataFrame) -> np.ndarray:
@@ -199,7 +206,7 @@ class CompetingRisks:
     def _incidence(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         expanded = self._expanded(matrix)
         closes, won = (expit(self._chances(expanded, self.trees, head)) for head in ("closes", "won"))
-        given_up = np.zeros_like(won)
+        given_up = np.full_like(won, self.given_up)
         if "no_decision" in self.trees:
             given_up = expit(self._chances(expanded, self.trees, "no_decision"))
         shares = np.stack([won, (1 - won) * (1 - given_up), (1 - won) * given_up], axis=2)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
 from salesml.errors import BadInput, UnknownName
+
+if TYPE_CHECKING:
+    from salesml.models.outlook import Outlook
 
 MODEL_FILE = "model.json"
 KINDS = {
@@ -48,6 +51,14 @@ class Scorer(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write model.json (and what it names) into `folder`, which is made if needed."""
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A scorer that also knows when: its `outlook` agrees with its `predict`."""
+
+    def outlook(self, X: pd.DataFrame) -> Outlook:
+        """Cumulative chances of won, lost and no decision by the end of each period, one row per row of X."""
 
 
 def load(folder: Path | str) -> Scorer:

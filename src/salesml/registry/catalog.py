@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 
 from salesml.errors import BadParameter, GateRefused
-from salesml.models.scorer import Scorer
+from salesml.evaluation.certificate import Certificate
+from salesml.models.outlook import Outlook
+from salesml.models.scorer import Scorer, Timed
 from salesml.models.scorer import load as load_scorer
 from salesml.registry import columns as columns_file
 from salesml.registry import tracking
@@ -74,9 +76,20 @@ class Registered:
         """Base and effects in log-odds that add up to the prediction's."""
         return self.scorer.explain(columns_file.complete(X, self.columns))
 
-    def predictions(self, X: pd.DataFrame, *, interval: bool = False, factors: int = 0) -> pd.DataFrame:
-        """What the scoring server would answer: probability, and on request lo, hi, factors."""
-        return predictions(self.scorer, X, self.columns, interval=interval, factors=factors)
+    def outlook(self, X: pd.DataFrame) -> Outlook | None:
+        """What may become of the rows' deals and when; None for a scorer that knows nothing of time."""
+        return self.scorer.outlook(columns_file.complete(X, self.columns)) if isinstance(self.scorer, Timed) else None
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """How the version did on later outcomes; None for one registered without."""
+        return Certificate.read(self.folder)
+
+    def predictions(
+        self, X: pd.DataFrame, *, interval: bool = False, factors: int = 0, timing: bool = False
+    ) -> pd.DataFrame:
+        """What the scoring server would answer: probability, and on request lo, hi, factors, timing."""
+        return predictions(self.scorer, X, self.columns, interval=interval, factors=factors, timing=timing)
 
 
 def register(

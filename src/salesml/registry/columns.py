@@ -71,7 +71,7 @@ def example(columns: Sequence[Column]) -> pd.DataFrame:
 
 
 def signature(columns: Sequence[Column]) -> ModelSignature:
-    """The MLflow signature: doubles and strings in, parameters `interval`, `factors`, predictions out."""
+    """The MLflow signature: doubles and strings in, parameters `interval`, `timing`, `factors`, predictions out."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
     from mlflow.types.schema import AnyType, Array, Object, Property
@@ -90,7 +90,9 @@ def signature(columns: Sequence[Column]) -> ModelSignature:
     return ModelSignature(
         inputs=Schema(inputs),
         outputs=Schema(outputs),
-        params=ParamSchema([ParamSpec("interval", "boolean", False), ParamSpec("factors", "long", 0)]),
+        params=ParamSchema(
+            [*(ParamSpec(name, "boolean", False) for name in ("interval", "timing")), ParamSpec("factors", "long", 0)]
+        ),
     )
 
 

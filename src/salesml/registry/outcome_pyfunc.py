@@ -22,7 +22,7 @@ class OutcomeModel(PythonModel):
         self.columns = read(context.artifacts["outcome"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """`probability` per row; params `interval` (bool) and `factors` (count) add lo, hi and factors."""
+        """`probability` per row; params `interval`, `timing` (bool) and `factors` (count) add to it."""
         return predictions(self.scorer, model_input, self.columns, **(params or {}))
 
 

@@ -32,6 +32,7 @@ class Request:
     frame: pd.DataFrame
     interval: bool = False
     factors: int = 0
+    timing: bool = False
 
 
 def read_json(body: bytes, columns: Sequence[Column]) -> Request:
@@ -99,10 +100,13 @@ def _params(params: Any) -> dict[str, Any]:
     if params is None:
         return {}
     if not isinstance(params, dict):
-        raise BadInput("params is not an object", mend="Valid: interval (true or false), factors (a whole number).")
-    _only(params, {"interval", "factors"}, "parameter")
-    if not isinstance(params.get("interval", False), bool):
-        raise BadInput("parameter interval is not true or false", mend="Send true for lo and hi.")
+        raise BadInput(
+            "params is not an object", mend="Valid: interval and timing (true or false), factors (a whole number)."
+        )
+    _only(params, {"interval", "factors", "timing"}, "parameter")
+    for name, what in (("interval", "lo and hi"), ("timing", "when such deals close")):
+        if not isinstance(params.get(name, False), bool):
+            raise BadInput(f"parameter {name} is not true or false", mend=f"Send true for {what}.")
     factors = params.get("factors", 0)
     if type(factors) is not int or not 0 <= factors <= MOST_FACTORS:
         raise BadInput(f"parameter factors is not a whole number from 0 to {MOST_FACTORS}", mend="Send 3, say.")

@@ -7,21 +7,30 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from salesml.errors import BadParameter
-from salesml.models.scorer import Scorer
+from salesml.errors import BadInput, BadParameter
+from salesml.models.scorer import Scorer, Timed
 from salesml.registry.columns import Column, complete
 
 LEVEL = 0.9
 MOST_FACTORS = 1000
+TIMING_DAYS, TIMING_SHARES = (30, 90), (10, 50, 90)
 
 
 def predictions(
-    scorer: Scorer, frame: pd.DataFrame, columns: Sequence[Column], *, interval: bool = False, factors: int = 0
+    scorer: Scorer,
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    *,
+    interval: bool = False,
+    factors: int = 0,
+    timing: bool = False,
 ) -> pd.DataFrame:
     """One row per input row: `probability`; with `interval` also `lo`, `hi`; with `factors` that many, as a list.
 
     `lo`, `hi` bound the calibrated probability at 90 %. A factor is {feature, value, effect}, its effect in log-odds,
-    the strongest first. BadParameter for a number of factors that is not from 0 to 1000.
+    the strongest first. `timing` adds won_30d, won_90d, closed_30d, closed_90d (chances by then) and closes_in_10, _50, _90
+    (days by which so many per cent of such deals are closed; null beyond what the model can tell).
+    BadParameter for a number of factors that is not from 0 to 1000, BadInput for the timing of a scorer that knows none.
     """
     if not 0 <= factors <= MOST_FACTORS:
         raise BadParameter(f"factors must be from 0 to {MOST_FACTORS}, not {factors}")
@@ -29,6 +38,14 @@ def predictions(
     answer = pd.DataFrame({"probability": scorer.predict(frame)})
     if interval:
         answer["lo"], answer["hi"] = scorer.interval(frame, LEVEL)
+    if timing:
+        if not isinstance(scorer, Timed):
+            raise BadInput(f"a model of kind {scorer.kind} knows nothing of time", mend="Ask without timing.")
+        outlook = scorer.outlook(frame)
+        for days in TIMING_DAYS:
+            answer[f"won_{days}d"], answer[f"closed_{days}d"] = outlook.by(days, "won"), outlook.by(days)
+        for share in TIMING_SHARES:
+            answer[f"closes_in_{share}"] = pd.Series(_plain(pd.Series(outlook.closes_in(share / 100))), dtype=object)
     if factors:
         answer["factors"] = pd.Series(_strongest(scorer, frame, factors), dtype=object)
     return answer

@@ -101,7 +101,7 @@ def create_app(scorer: Scorer, columns: tuple[Column, ...], served: Served, most
 
     def answer(reader: str, body: bytes) -> Response:
         asked = READERS[reader](body, columns)
-        result = predictions(scorer, asked.frame, columns, interval=asked.interval, factors=asked.factors)
+        result = predictions(scorer, asked.frame, columns, interval=asked.interval, factors=asked.factors, timing=asked.timing)
         content = json.dumps({"predictions": result.to_dict(orient="records")}, allow_nan=False)
         unknown = unknown_categories(asked.frame, known)
         return Response(content, media_type="application/json", headers={**identity, **_counted(unknown)})

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from salesml.lake import Lake, Tables
-from salesml.workflows.deals import training_table
+from salesml.workflows.deals import TrainingTable, training_table
 from salesml.workspace import Workspace
 from salesml.world import World
 
-LATER_WEEKS = (0, 4, 8)
+LATER_WEEKS = (0, 3, 7, 11)
 TRIED_FOR = dt.timedelta(days=91)
 """How long before its end a company's history is cut; methods learn from before and are judged after."""
 
@@ -54,9 +54,9 @@ class Case:
         return Lake(self.workspace).open()
 
     @cached_property
-    def snapshots(self) -> pd.DataFrame:
-        """Weekly snapshots of deals decided before the cutoff, to learn from. Raises NotEnoughData."""
-        return training_table(self.workspace, self.cutoff).labelled
+    def table(self) -> TrainingTable:
+        """Weekly snapshots of deals as known before the cutoff, to learn from. Raises NotEnoughData."""
+        return training_table(self.workspace, self.cutoff)
 
     def truth(self, name: str) -> pd.DataFrame:
         """One table of the truth."""

@@ -39,7 +39,7 @@ def judge_effects(case: Case) -> list[Figure]:
 
 def _meetings(case: Case) -> list[Figure]:
     try:
-        rows = case.snapshots
+        rows = case.table.labelled
     except NotEnoughData as lack:
         return failed(MEETING, "difference", str(lack)) + failed(MEETING, "adjusted", str(lack))
     view = visible(case.tables, case.cutoff)

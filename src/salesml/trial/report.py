@@ -58,7 +58,7 @@ def reading(found: pd.DataFrame) -> str:
         return "not known" if found is None else f"{found:.2f}"
 
     worlds = int(told["worlds"].max())
-    p, deal, rate = "win probability", "CatBoost", "stage rate"
+    p, deal, rate = "win probability", "deal model", "stage rate"
     return (
         f"On {worlds} plain companies of size {size}, all simulated: the deal model's log loss is "
         f"**{figure(p, deal, 'log_loss_ratio')}** of the oracle's (worst decile {figure(p, deal, 'log_loss_ratio', 'worst_decile')}; "

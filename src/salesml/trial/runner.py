@@ -20,6 +20,7 @@ FIGURES: dict[str, str | float] = {
     "ece_true": "lower", "mae": "lower", "rank_correlation": "higher", "regret_share": "lower", "skill": "higher",
     "wape": "lower", "wape_noiseless": "lower", "cover80": 0.80, "cover95": 0.95, "cover80_noiseless": 1.0,
     "cover95_noiseless": 1.0, "bias": 0.0, "covered": 0.95, "estimate": 0.0, "truth": 0.0, "answered": "higher",
+    **{f"gap_{place}": 0.0 for place in range(1, 11)},
 }  # fmt: skip
 """Every figure of the trial and what is good: lower, higher, or near a number."""
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from salesml.analytics.pipeline import quarter
 from salesml.errors import BadParameter, NotEnoughData
 from salesml.features.deals import DEALS
 from salesml.features.spines import deal_lives, weekly_spine
-from salesml.lake import Lake, visible
-from salesml.models.deals import label, settling_days
+from salesml.lake import Lake, Tables, visible
+from salesml.models.deals import label
+from salesml.models.deals import settling_days as time_to_settle
+from salesml.models.outlook import Outlook
 from salesml.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -27,7 +32,10 @@ SHOWN_FACTORS = 8
 
 @dataclass(frozen=True)
 class TrainingTable:
-    """Snapshots of open deals with known outcomes. `X`, `y`, `as_of` and `groups` (deal ids) have the same rows, in time order."""
+    """Snapshots of open deals with known outcomes. `X`, `y`, `as_of` and `groups` (deal ids) have the same rows, in time order.
+
+    `snapshots`: all of them, those whose outcome is not known yet too, up to the cutoff.
+    """
 
     X: pd.DataFrame
     y: pd.Series
@@ -36,7 +44,18 @@ class TrainingTable:
     settling_days: int
     cutoff: dt.datetime
     labelled: pd.DataFrame = field(repr=False)
-    head: Any = field(repr=False)
+    snapshots: pd.DataFrame = field(repr=False)
+    tables: Tables = field(repr=False)
+
+    @property
+    def head(self) -> Any:
+        """The lake's head it was made from."""
+        return self.tables.head
+
+    def lives_at(self, instant: dt.datetime) -> pd.DataFrame:
+        """What was known at an instant of when deals came and closed (see `features.spines.deal_lives`)."""
+        view = visible(self.tables, instant)
+        return view.frame(deal_lives(view))
 
 
 def training_table(
@@ -44,11 +63,13 @@ def training_table(
     as_of: str | dt.date | dt.datetime | None = None,
     within_days: int | None = None,
     every_days: int = 7,
+    settling_days: int | None = None,
 ) -> TrainingTable:
     """Weekly snapshots of open deals and whether they were won eventually (or within so many days), all known before as_of.
 
     Grain: one row per deal and week while open, for snapshots older than the time in which 90 % of deals settle (than
     `within_days` where given). `every_days` 1: a snapshot every day, for deals that live days rather than weeks.
+    `settling_days` in place of the time found; 0 takes every known outcome, which favours quick deals while others are open.
     """
     tables = Lake(workspace).open()
     cutoff = tables.instant(as_of)
@@ -58,18 +79,20 @@ def training_table(
         raise NotEnoughData(f"no deal is known as of {cutoff:%Y-%m-%d}; import deals, or choose a later day")
     if within_days is not None and within_days < 1:
         raise BadParameter(f"within_days {within_days!r} is not a positive number of days")
-    horizon = within_days or settling_days(lives, cutoff)
+    if settling_days is not None and settling_days < 0:
+        raise BadParameter(f"settling_days {settling_days!r} is below 0")
+    horizon = within_days or (time_to_settle(lives, cutoff) if settling_days is None else settling_days)
     first, last = lives["first_known_at"].min().to_pydatetime(), cutoff - dt.timedelta(days=horizon)
-    spine = weekly_spine(view, workspace, first, last, every_days=every_days)
-    if not spine.num_rows:
+    spine = weekly_spine(view, workspace, first, cutoff, every_days=every_days)
+    rows = DEALS.frame(visible(tables, spine)) if spine.num_rows else pd.DataFrame()
+    if rows.empty or rows["as_of"].min() > pd.Timestamp(last):
         raise NotEnoughData(
             f"no snapshot is {horizon} days older than {cutoff:%Y-%m-%d}; use a shorter horizon or more history"
         )
-    rows = DEALS.frame(visible(tables, spine))
-    labelled = label(rows[rows["status"] == "open"], lives, horizon, cutoff, within=within_days is not None)
-    labelled = labelled.sort_values(["as_of", "opportunity_id"], ignore_index=True)
+    rows = rows[rows["status"] == "open"].sort_values(["as_of", "opportunity_id"], ignore_index=True)
+    labelled = label(rows, lives, horizon, cutoff, within=within_days is not None).reset_index(drop=True)
     X, y, groups = labelled[DEALS.names], labelled["won"], labelled["opportunity_id"]
-    return TrainingTable(X, y, labelled["as_of"], groups, horizon, cutoff, labelled, tables.head)
+    return TrainingTable(X, y, labelled["as_of"], groups, horizon, cutoff, labelled, rows, tables)
 
 
 def score_deals(
@@ -83,7 +106,10 @@ def score_deals(
     `deals` restricts it to those ids; their numbers are the same as among all.
 
     Grain: one row per open deal, the most probable first: opportunity_id, name, stage, owner_id, amount, probability, lo, hi
-    (90 % interval), factors. Writes table `prediction`; scoring again with the same version and day changes nothing.
+    (90 % interval), factors; and where the model knows of time: p_month and p_quarter (won before the month, the fiscal
+    quarter ends), close_early, close_expected, close_late (days by which 10, 50 and 90 % of such deals are closed; null
+    where that lies too far ahead to tell), slip (chance not to be closed by the end of its close_date).
+    Writes table `prediction`; scoring again with the same version and day changes nothing.
     """
     from salesml.registry import catalog
 
@@ -99,29 +125,62 @@ def score_deals(
     if rows.empty:
         return rows.assign(probability=[], lo=[], hi=[], factors=[])
     scored = scorer.predictions(rows[DEALS.names], interval=True, factors=SHOWN_FACTORS)
-    rows = rows[["opportunity_id", "as_of", "name", "stage", "owner_id", "account_id", "amount", "close_date"]].join(
-        scored
-    )
+    kept = ["opportunity_id", "as_of", "name", "stage", "owner_id", "account_id", "amount", "close_date"]
+    outlook = scorer.outlook(rows[DEALS.names])
+    rows = rows[kept].join(scored)
+    if outlook is not None:
+        rows = rows.join(_timing(rows, outlook, workspace, cutoff))
     _keep(workspace, rows, scorer, tables.head.id)
     return rows.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
 
 
+def _timing(rows: pd.DataFrame, outlook: Outlook, workspace: Workspace, cutoff: dt.datetime) -> pd.DataFrame:
+    """p_month, p_quarter, close_early, close_expected, close_late, slip per row."""
+    day = workspace.local_date(cutoff)
+    due = pd.to_datetime(rows["close_date"]).to_numpy(dtype="datetime64[D]")
+    until_due = (due - np.datetime64(day)).astype("float64") + 1  # to the end of that day
+    until_due[np.isnat(due)] = np.nan
+    closes = {
+        name: pd.to_datetime(np.datetime64(day) + np.ceil(outlook.closes_in(share)).astype("timedelta64[D]")).date
+        for name, share in (("close_early", 0.1), ("close_expected", 0.5), ("close_late", 0.9))
+    }
+    month_end = (day.replace(day=1) + dt.timedelta(days=31)).replace(day=1)
+    return pd.DataFrame(
+        {"p_month": outlook.by(_days_until(month_end, workspace, cutoff), "won"),
+         "p_quarter": outlook.by(quarter_days(workspace, cutoff), "won"), **closes, "slip": 1 - outlook.by(until_due)},
+        index=rows.index,
+    )  # fmt: skip
+
+
+def quarter_days(workspace: Workspace, cutoff: dt.datetime) -> float:
+    """Days from an instant to the end of the fiscal quarter it lies in."""
+    end = quarter(workspace.local_date(cutoff), workspace.settings.fiscal_year_start)[1]
+    return _days_until(end, workspace, cutoff)
+
+
+def _days_until(day: dt.date, workspace: Workspace, cutoff: dt.datetime) -> float:
+    return (workspace.instant(day) - cutoff).total_seconds() / 86_400
+
+
 def _keep(workspace: Workspace, rows: pd.DataFrame, scorer: Registered, head_id: int) -> None:
-    now = dt.datetime.now(dt.UTC)
-    stamp = rows["as_of"].dt.strftime("%Y%m%dT%H%M%SZ")
-    version = str(scorer.version.number)
+    """Predictions of target won, and won_in_quarter where the model knows of time."""
+    cutoff = rows["as_of"].iloc[0].to_pydatetime()
+    factors = [json.dumps(factors, default=str, ensure_ascii=False) for factors in rows["factors"]]
+    frames = [rows.assign(target="won", horizon_days=None, point=rows["probability"], factors=factors)]
+    if "p_quarter" in rows:
+        days = math.ceil(quarter_days(workspace, cutoff))
+        dated = rows.assign(target="won_in_quarter", horizon_days=days, point=rows["p_quarter"])
+        frames.append(dated.assign(lo=np.nan, hi=np.nan, factors=None))
+    frame, version = pd.concat(frames, ignore_index=True), str(scorer.version.number)
+    stamp, suffix = frame["as_of"].dt.strftime("%Y%m%dT%H%M%SZ"), frame["target"].map({"won": ""}).fillna(":" + frame["target"])
     frame = pd.DataFrame(
         {
-            "prediction_id": f"{MODEL}:{version}:" + stamp + ":" + rows["opportunity_id"],
-            "entity_type": "opportunity", "entity_id": rows["opportunity_id"], "target": "won",
-            "horizon_days": int(json.loads(scorer.version.tags.get("within_days", "0"))) or None,
-            "point": rows["probability"], "lo": rows["lo"], "hi": rows["hi"],
-            "factors": [json.dumps(factors, default=str, ensure_ascii=False) for factors in rows["factors"]],
-            "as_of": rows["as_of"], "model": MODEL, "model_version": version, "run_id": scorer.version.run_id,
-            "head_id": head_id, "occurred_at": pd.Timestamp(now),
+            "prediction_id": f"{MODEL}:{version}:" + stamp + ":" + frame["opportunity_id"] + suffix,
+            "entity_type": "opportunity", "entity_id": frame["opportunity_id"], "as_of": frame["as_of"],
+            **{name: frame[name] for name in ("target", "horizon_days", "point", "lo", "hi", "factors")},
+            "model": MODEL, "model_version": version, "run_id": scorer.version.run_id,
+            "head_id": head_id, "occurred_at": pd.Timestamp(dt.datetime.now(dt.UTC)),
         }
     )  # fmt: skip
     staged = {"prediction": pa.Table.from_pandas(frame, preserve_index=False)}
-    Lake(workspace).ingest(
-        staged, origin="score deals", kind="predictions", note={"as_of": rows["as_of"].iloc[0].isoformat()}
-    )
+    Lake(workspace).ingest(staged, origin="score deals", kind="predictions", note={"as_of": cutoff.isoformat()})

@@ -1,4 +1,4 @@
-"""Training the deal model: fit on early deals, calibrate on later ones, compare on still later ones, register, pass the gate."""
+"""Training the deal model: fit on what was known, compare on later outcomes, certify, register, pass the gate."""
 
 from __future__ import annotations
 
@@ -12,26 +12,23 @@ import numpy as np
 import pandas as pd
 
 from salesml.errors import GateRefused
-from salesml.evaluation.calibration import Calibration, calibration, reliability
-from salesml.evaluation.metrics import Measured, log_loss, log_loss_difference, measure
+from salesml.evaluation.calibration import Calibration
+from salesml.evaluation.certificate import LEVEL, Certificate, certify
+from salesml.evaluation.metrics import Measured
 from salesml.features.deals import DEALS
-from salesml.models.deals import Blocks, blocks
 from salesml.models.scorer import Scorer
 from salesml.workflows.deals import MODEL, TrainingTable, training_table
+from salesml.workflows.fit_deals import BASE, Fitted, fit_deals
+from salesml.workflows.fit_deals import MODEL as DEAL_MODEL
 from salesml.workspace import Workspace
 
 if TYPE_CHECKING:
     from salesml.registry.catalog import Version
 
-LEVEL = 0.95
 CLEAR_AUC = 0.6
 """Where the AUC is surely above this, winners can be told apart, though a plain rate may do it as well."""
-CANDIDATES: tuple[dict[str, Any], ...] = (
-    {"depth": 4, "learning_rate": 0.04, "l2": 5.0},
-    {"depth": 4, "learning_rate": 0.04, "l2": 50.0},
-    {"depth": 6, "learning_rate": 0.08, "l2": 5.0},
-)
-"""Tree settings tried on the last part of the training block; a deal's snapshots are alike, so shallow trees come first."""
+SEGMENTS = ("segment", "region", "type", "source", "product_id", "stage")
+EXPLAINED_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -41,10 +38,7 @@ class DealTraining:
     as_of: dt.datetime
     settling_days: int
     blocks: pd.DataFrame
-    comparison: pd.DataFrame
-    difference: Measured
-    calibration: Calibration
-    reliability: pd.DataFrame
+    certificate: Certificate
     importance: pd.DataFrame
     baseline: str
     verdict: str
@@ -55,146 +49,113 @@ class DealTraining:
     run_id: str
     head_id: int
 
+    @property
+    def difference(self) -> Measured:
+        """Log loss of the deal model minus that of the better baseline, 95 % interval."""
+        return self.certificate.against(self.baseline)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Calibration of the deal model."""
+        return self.certificate.calibration
+
 
 def train_deals(
-    workspace: Workspace,
-    as_of: str | dt.date | dt.datetime | None = None,
-    within_days: int | None = None,
-    seed: int = 0,
+    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, seed: int = 0
 ) -> DealTraining:
-    """Train on early deals, calibrate on later ones, compare on later snapshots, register, and promote what the gate lets pass.
+    """Fit, compare on later snapshots, certify, register, and promote what the gate lets pass.
 
-    Compared on the same test rows: base rate, stage rate, CatBoost. The better baseline of the calibration block is
-    registered too, and is the champion until something better comes.
+    Compared on the same test rows, each fitted on what was known when the test began: base rate, stage rate, naive Bayes
+    and the deal model. What is registered is the same procedure run on everything known as of the cutoff. The better of
+    base rate and stage rate is registered too, and is the champion until something better comes.
     """
     from salesml.registry import tracking
 
-    table = training_table(workspace, as_of, within_days)
-    split = blocks(table.labelled)
-    params = {"as_of": table.cutoff.isoformat(), "within_days": within_days, "settling_days": table.settling_days}
-    with tracking.run(
-        workspace, "deals", params={**params, "seed": seed, "features": len(DEALS.names)}, head=table.head
-    ) as run:
-        scorers = fit_scorers(split, seed)
-        baseline = _better_baseline(scorers, split)
-        found = _compare(scorers, split, baseline)
-        _log(run, split, found)
-        known, version = _register(workspace, run, table, split, scorers, baseline, found, within_days)
+    table = training_table(workspace, as_of)
+    params = {"as_of": table.cutoff.isoformat(), "settling_days": table.settling_days, "seed": seed}
+    with tracking.run(workspace, "deals", params={**params, "features": len(DEALS.names)}, head=table.head) as run:
+        fitted = fit_deals(table, seed)
+        certificate = _certified(workspace, table, fitted)
+        _log(run, fitted, certificate)
+        known, version = _register(workspace, run, table, fitted, certificate)
         verdict, champion, promoted = _promote(workspace, version, known)
     rates = f"those of version {champion.number} ({champion.kind.replace('_', ' ')})"
-    sentence = _sentence(found, baseline, within_days, "the deal model's" if promoted else rates, promoted)
+    sentence = _sentence(certificate, fitted.baseline, "the deal model's" if promoted else rates, promoted)
+    importance = _importance(fitted.final[DEAL_MODEL], fitted.split.test)
     return DealTraining(
-        table.cutoff, table.settling_days, split.summary(), found["comparison"], found["difference"], found["calibration"],
-        found["reliability"], _importance(scorers["CatBoost"], split.test), baseline, verdict, promoted, version, champion,
-        sentence, run.id, table.head.id,
+        table.cutoff, table.settling_days, fitted.split.summary(), certificate, importance, fitted.baseline, verdict, promoted,
+        version, champion, sentence, run.id, table.head.id,
     )  # fmt: skip
 
 
-def fit_scorers(split: Blocks, seed: int) -> dict[str, Scorer]:
-    """The models that are compared, fitted on the training block and calibrated on the next: base rate, stage rate, CatBoost."""
-    from salesml.models.outcome import OutcomeModel, Settings
-    from salesml.models.rates import BaseRate, GroupRate
-
-    known: dict[str, Any] = {
-        "calibration": (split.calibration[DEALS.names], split.calibration["won"].to_numpy()),
-        "groups": split.train["opportunity_id"].to_numpy(),
-        "calibration_groups": split.calibration["opportunity_id"].to_numpy(),
-        "seed": seed,
-    }
-    X, y = split.train[DEALS.names], split.train["won"].to_numpy()
-    fitted: dict[str, Any] = {
-        "base rate": BaseRate.fit(X, y, **known),
-        "stage rate": GroupRate.fit(X, y, column="stage", **known),
-        "CatBoost": OutcomeModel.fit(
-            X, y, categorical=DEALS.categorical, candidates=[Settings(**chosen) for chosen in CANDIDATES], **known
-        ),
-    }
-    return fitted
-
-
-def _better_baseline(scorers: dict[str, Scorer], split: Blocks) -> str:
-    y = split.calibration["won"].to_numpy()
-    losses = {
-        name: log_loss(y, scorers[name].predict(split.calibration[DEALS.names])) for name in ("base rate", "stage rate")
-    }
-    return min(losses, key=lambda name: losses[name])
+def _certified(workspace: Workspace, table: TrainingTable, fitted: Fitted) -> Certificate:
+    test = fitted.split.test
+    ends = table.lives_at(table.cutoff).set_index("opportunity_id")["closed_at"]
+    rows = test.assign(entity=test["opportunity_id"], closed_at=test["opportunity_id"].map(ends))
+    days = [
+        workspace.local_date(moment.to_pydatetime()).isoformat() for moment in (test["as_of"].min(), test["as_of"].max())
+    ]
+    cutoff = workspace.local_date(table.cutoff)
+    limits = (
+        "P(win) is the chance to be won in the end, for deals open on the day; it was judged on weekly snapshots.",
+        f"Snapshots younger than {table.settling_days} days, and deals still undecided before {cutoff}, are not in the figures of "
+        "P(win); chances by the end of a quarter count them.",
+        f"The model in use was fitted again on everything known before {cutoff}, with the settings found before the test.",
+        "Factors say what the score goes by, not what would change the outcome.",
+    )
+    data = {"head": table.head.id, **{name: pin.version for name, pin in table.head.tables.items()}}
+    return certify(
+        rows, fitted.tested, model=DEAL_MODEL, base=BASE, segments=SEGMENTS, dated=fitted.dated, limits=limits, data=data,
+        tested=(days[0], days[1]),
+    )  # fmt: skip
 
 
-def _compare(scorers: dict[str, Scorer], split: Blocks, baseline: str) -> dict[str, Any]:
-    y, groups = split.test["won"].to_numpy(), split.test["opportunity_id"].to_numpy()
-    p = {name: scorer.predict(split.test[DEALS.names]) for name, scorer in scorers.items()}
-    rows = []
-    for name, predicted in p.items():
-        figures = measure(y, predicted, p["base rate"], groups)
-        rows += [{"model": name, "metric": metric, **vars(figure)} for metric, figure in figures.items()]
-    return {
-        "comparison": pd.DataFrame(rows),
-        "losses": {name: log_loss(y, predicted) for name, predicted in p.items()},
-        "difference": log_loss_difference(y, p["CatBoost"], p[baseline], groups, level=LEVEL),
-        "calibration": calibration(y, p["CatBoost"], groups),
-        "reliability": reliability(y, p["CatBoost"]),
-        "auc": next(r for r in rows if r["model"] == "CatBoost" and r["metric"] == "auc"),
-        "base": float(y.mean()),
-        "deals": len(set(groups)),
-    }
-
-
-def _flat(comparison: pd.DataFrame) -> dict[str, float]:
-    names = comparison["model"].str.replace(" ", "_").str.lower() + "." + comparison["metric"]
-    return {name: value for name, value in zip(names, comparison["value"], strict=True) if np.isfinite(value)}
-
-
-def _log(run: Any, split: Blocks, found: dict[str, Any]) -> None:
+def _log(run: Any, fitted: Fitted, certificate: Certificate) -> None:
     from salesml.figures.calibration import reliability_chart
 
-    run.log_metrics(_flat(found["comparison"]))
-    run.log_dict({"blocks": split.summary().astype(str).to_dict("records")}, "blocks.json")
-    run.log_figure(reliability_chart(found["reliability"]), "reliability.html")
+    rows = certificate.figures
+    names = rows["model"].str.replace(" ", "_") + "." + rows["metric"]
+    run.log_metrics({name: value for name, value in zip(names, rows["value"], strict=True) if np.isfinite(value)})
+    run.log_dict({"blocks": fitted.split.summary().astype(str).to_dict("records")}, "blocks.json")
+    run.log_figure(reliability_chart(certificate.reliability), "reliability.html")
+    with tempfile.TemporaryDirectory() as folder:
+        certificate.write(Path(folder))
+        run.log_artifacts(folder)
 
 
 def _register(
-    workspace: Workspace,
-    run: Any,
-    table: TrainingTable,
-    split: Blocks,
-    scorers: dict[str, Scorer],
-    baseline: str,
-    found: dict[str, Any],
-    within_days: int | None,
+    workspace: Workspace, run: Any, table: TrainingTable, fitted: Fitted, certificate: Certificate
 ) -> tuple[Version, Version]:
-    """Register the baseline and the model, both taking the same columns; the model with its evidence."""
+    """Register the baseline and the model, both taking the same columns; the model with its certificate."""
     from salesml.registry import catalog
     from salesml.registry.columns import columns_of
 
-    columns = columns_of(table.X, DEALS.categorical)
-    tags = {"within_days": within_days or 0, "as_of": table.cutoff.isoformat()}
+    columns, baseline = columns_of(table.X, DEALS.categorical), fitted.baseline
+    tags = {"as_of": table.cutoff.isoformat()}
 
     def register(name: str, **facts: Any) -> Version:
         with tempfile.TemporaryDirectory() as folder:
-            scorers[name].save(Path(folder))
-            metrics = {"log_loss": found["losses"][name]}
+            fitted.final[name].save(Path(folder))
+            if name == DEAL_MODEL:
+                certificate.write(Path(folder))
+            metrics = {"log_loss": certificate.figure("log_loss", name).value}
             return catalog.register(
                 workspace, MODEL, Path(folder), columns=columns, run=run, tags=tags, metrics=metrics, **facts
             )
 
-    known = register(baseline, baseline=True)
-    return known, register("CatBoost", evidence=_evidence(found, split, baseline, table, workspace))
+    return register(baseline, baseline=True), register(DEAL_MODEL, evidence=_evidence(certificate, baseline))
 
 
-def _evidence(found: dict[str, Any], split: Blocks, baseline: str, table: TrainingTable, workspace: Workspace) -> Any:
+def _evidence(certificate: Certificate, baseline: str) -> Any:
     from salesml.registry.gate import Evidence
 
-    days = [
-        workspace.local_date(moment.to_pydatetime()).isoformat()
-        for moment in (split.test["as_of"].min(), split.test["as_of"].max())
-    ]
+    losses = [certificate.figure("log_loss", name).value for name in (DEAL_MODEL, baseline)]
+    difference = certificate.against(baseline)
     return Evidence(
-        baseline=baseline, n=len(split.test), positives=int(split.test["won"].sum()),
-        log_loss=found["losses"]["CatBoost"], baseline_log_loss=found["losses"][baseline],
-        difference=found["losses"]["CatBoost"] - found["losses"][baseline],
-        lo=found["difference"].lo, hi=found["difference"].hi, calibration_slope=found["calibration"].slope.value,
-        tested_from=days[0], tested_until=days[1], level=LEVEL,
-        data={"head": table.head.id, **{name: pin.version for name, pin in table.head.tables.items()}},
+        baseline=baseline, n=certificate.rows, positives=round(certificate.won * certificate.rows), log_loss=losses[0],
+        baseline_log_loss=losses[1], difference=losses[0] - losses[1], lo=difference.lo, hi=difference.hi,
+        calibration_slope=certificate.calibration.slope.value, tested_from=certificate.tested_from,
+        tested_until=certificate.tested_until, level=LEVEL, data=certificate.data,
     )  # fmt: skip
 
 
@@ -214,17 +175,17 @@ def _promote(workspace: Workspace, version: Version, baseline: Version) -> tuple
 
 def _importance(scorer: Scorer, test: pd.DataFrame) -> pd.DataFrame:
     """Mean absolute effect per feature in log-odds on test rows, the greatest first."""
-    effects = scorer.explain(test[DEALS.names].head(5_000))[1].abs().mean()
+    sample = test[DEALS.names].sample(min(len(test), EXPLAINED_ROWS), random_state=0)
+    effects = scorer.explain(sample)[1].abs().mean()
     return effects.sort_values(ascending=False).rename_axis("feature").reset_index(name="mean_effect")
 
 
-def _sentence(found: dict[str, Any], baseline: str, within: int | None, in_use: str, promoted: bool) -> str:
-    auc, d = found["auc"], found["difference"]
-    won = f"won within {within} days" if within else "won in the end"
-    size = f"on {found['deals']:,} later deals, of whose weekly snapshots {found['base']:.0%} were {won}"
+def _sentence(certificate: Certificate, baseline: str, in_use: str, promoted: bool) -> str:
+    auc, d = certificate.figure("auc"), certificate.against(baseline)
+    size = f"on {certificate.entities:,} later deals, of whose weekly snapshots {certificate.won:.0%} were won in the end"
     beside = f"log loss {d.value:+.3f} against the {baseline} ({d.lo:+.3f} to {d.hi:+.3f})"
-    figures = f"AUC {auc['value']:.2f} ({auc['lo']:.2f} to {auc['hi']:.2f}), {beside}"
-    if d.hi >= 0 and auc["lo"] > CLEAR_AUC:
+    figures = f"AUC {auc.value:.2f} ({auc.lo:.2f} to {auc.hi:.2f}), {beside}"
+    if d.hi >= 0 and auc.lo > CLEAR_AUC:
         return f"The deal model is not surely better than the {baseline}: {figures}, {size}. Scores are {in_use}."
     if d.hi >= 0:
         return f"There is no usable signal about who wins in this data: {figures}, {size}. Scores are {in_use}."

@@ -1,0 +1,132 @@
+"""The deal model and its peers: as they would have been fitted when the test began, and as they are to be used now.
+
+Everything that was learnt at an instant was known before it: deals still open then are censored, later outcomes unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from salesml.evaluation.metrics import log_loss
+from salesml.features.deals import DEALS
+from salesml.models.calibrators import Calibrator, fit_calibrator
+from salesml.models.competing_risks import CompetingRisks
+from salesml.models.deals import Blocks, blocks, label
+from salesml.models.hazard_trees import Growth
+from salesml.models.peers import OdooBayes
+from salesml.models.rates import BaseRate, GroupRate
+from salesml.models.scorer import Scorer
+from salesml.models.spells import known_at
+from salesml.workflows.deals import TrainingTable
+
+BASE, STAGE, BAYES, MODEL = "base rate", "stage rate", "naive Bayes", "deal model"
+MEMBERS = 4
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """`tested`: probabilities on the test block by method, from fits at its beginning; `final`: fits at the cutoff.
+
+    `dated`: for snapshots whose quarter has ended since, the chance to be closed, and won, by its end, what happened, and
+    the deal. `baseline` is the better of base rate and stage rate on the block before the test.
+    """
+
+    split: Blocks
+    tested: dict[str, np.ndarray]
+    dated: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    final: dict[str, Scorer]
+    baseline: str
+
+
+def fit_deals(table: TrainingTable, seed: int = 0) -> Fitted:
+    """Fit when calibration began, calibrate; fit when the test began, test; fit at the cutoff, with both for recalibration."""
+    split = blocks(table.labelled)
+    began, tested_from = split.calibration["as_of"].min(), split.tested_from
+    first = fit_at(table, began, seed)
+    model = first[MODEL]
+    assert isinstance(model, CompetingRisks)
+    earlier = (model.logits(split.calibration[DEALS.names]), split.calibration)
+    y = split.calibration["won"].to_numpy()
+    losses = {name: log_loss(y, first[name].predict(split.calibration[DEALS.names])) for name in (BASE, STAGE)}
+    then = fit_at(table, tested_from, seed, model.growths)
+    later = then[MODEL]
+    assert isinstance(later, CompetingRisks)
+    raw = later.logits(split.test[DEALS.names])
+    then[MODEL] = later.calibrated(_calibrator(earlier))
+    tested = {name: scorer.predict(split.test[DEALS.names]) for name, scorer in then.items()}
+    final = fit_at(table, pd.Timestamp(table.cutoff), seed, model.growths, MEMBERS)
+    newest = final[MODEL]
+    assert isinstance(newest, CompetingRisks)
+    final[MODEL] = newest.calibrated(_calibrator(earlier, (raw, split.test)))
+    dated = _dated(table, tested_from, later.calibrated(_calibrator(earlier)))
+    return Fitted(split, tested, dated, final, min(losses, key=lambda name: losses[name]))
+
+
+def fit_at(
+    table: TrainingTable,
+    instant: pd.Timestamp,
+    seed: int,
+    growths: Mapping[str, Growth] | None = None,
+    members: int = 0,
+) -> dict[str, Scorer]:
+    """Base rate, stage rate, naive Bayes and the deal model, from what was known at an instant."""
+    rows = table.snapshots[table.snapshots["as_of"] < instant]
+    lives = table.lives_at(instant)
+    settled = label(rows, lives, table.settling_days, instant.to_pydatetime())
+    X, y = settled[DEALS.names], settled["won"].to_numpy()
+    known: dict[str, Any] = {"groups": settled["opportunity_id"].to_numpy()}
+    fitted: dict[str, Any] = {
+        BASE: BaseRate.fit(X, y, **known),
+        STAGE: GroupRate.fit(X, y, column="stage", **known),
+        BAYES: OdooBayes.fit(X, y, categorical=DEALS.categorical, **known),
+        MODEL: CompetingRisks.fit(
+            rows[DEALS.names], spells(rows, lives), instant, categorical=DEALS.categorical, growths=growths, members=members,
+            seed=seed,
+        ),
+    }  # fmt: skip
+    return fitted
+
+
+def spells(rows: pd.DataFrame, lives: pd.DataFrame) -> pd.DataFrame:
+    """What came of every snapshot's deal, as `lives` tell: opportunity_id, as_of, closed_at, status."""
+    ends = lives.set_index("opportunity_id")
+    return pd.DataFrame(
+        {"opportunity_id": rows["opportunity_id"], "as_of": rows["as_of"],
+         "closed_at": rows["opportunity_id"].map(ends["closed_at"]), "status": rows["opportunity_id"].map(ends["status"])}
+    )  # fmt: skip
+
+
+def quarter_ends(rows: pd.DataFrame) -> np.ndarray:
+    """Days from each as_of to the end of its calendar quarter."""
+    return rows["days_to_quarter_end"].to_numpy(dtype="float64")
+
+
+def _calibrator(*parts: tuple[np.ndarray, pd.DataFrame]) -> Calibrator:
+    """Recalibration from log-odds on rows the model had not seen; a deal counts once, however many snapshots it has."""
+    logits = np.concatenate([part[0] for part in parts])
+    rows = pd.concat([part[1][["opportunity_id", "won"]] for part in parts], ignore_index=True)
+    weights = 1 / rows.groupby("opportunity_id")["won"].transform("size").to_numpy(dtype="float64")
+    return fit_calibrator(logits, rows["won"].to_numpy(), weights)
+
+
+def _dated(
+    table: TrainingTable, tested_from: pd.Timestamp, model: CompetingRisks
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Snapshots since the test began whose quarter ended before the cutoff, open deals included: no outcome is waited for."""
+    rows = table.snapshots[table.snapshots["as_of"] >= tested_from]
+    days = quarter_ends(rows)
+    over = rows["as_of"] + pd.to_timedelta(days, "D") <= pd.Timestamp(table.cutoff)
+    rows, days = rows[over], days[over.to_numpy()]
+    known = known_at(spells(rows, table.lives_at(pd.Timestamp(table.cutoff))), pd.Timestamp(table.cutoff))
+    in_time, outlook, deal = known.closed & (known.days < days), model.outlook(rows[DEALS.names]), rows["opportunity_id"].to_numpy()
+    return {
+        "closed by quarter end": (outlook.by(days), in_time.astype("float64"), deal),
+        "won by quarter end": (outlook.by(days, "won"), (in_time & (known.cause == 0)).astype("float64"), deal),
+    }
+
+

@@ -59,7 +59,10 @@ class CompetingRisks:
         threads: int = 2,
         given_up: float = 0.0,
     ) -> None:
-        """`given_up`: without a head no_decision, the share of what is not won that ends so: 0 or 1. `trees` by head; `members` are refits to resampled deals, for `interval`; `growths` tell how trees were grown."""
+        """`trees` by head; `members` are refits to resampled deals, for `interval`; `growths` tell how trees were grown.
+
+        `given_up`: without a head no_decision, the share of what is not won that ends so, 0 or 1.
+        """
         self.design, self.edges, self.trees, self.members = design, edges, dict(trees), tuple(members)
         self.calibrator, self.pooled, self.growths, self.threads = calibrator, pooled, dict(growths or {}), threads
         self.features, self.categorical = design.features, tuple(design.levels)

@@ -190,6 +190,12 @@ class Watched:
         upto = int(np.searchsorted(self.time, day, side="right"))
         return _shares(*self.counts(weights))[1][upto - 1] if upto else np.zeros(self._shape[1])
 
+    def mean_days(self, day: float, weights: np.ndarray | None = None) -> float:
+        """Mean days until the end, at most `day`: the area under the Kaplan-Meier curve."""
+        survival, _ = _shares(*self.counts(weights))
+        edges = np.minimum(np.r_[0.0, self.time, day], day)
+        return float(np.r_[1.0, survival] @ np.diff(edges))
+
 
 def _shares(at_risk: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Share still going after each time, and share ended by each cause (rows × causes)."""

@@ -31,7 +31,7 @@ def monthly(view: View, by: Basis | None = None) -> pd.DataFrame:
     """
     workspace = view.tables.workspace
     assert view.as_of is not None, "monthly revenue is asked of an instant"
-    rows = _entries(view, by or basis(view))
+    rows = entries(view, by or basis(view))
     _refuse_other_currencies(view, rows, workspace.settings.currency)
     rows = view.with_state(rows, "user", "owner_id", ["region"], prefix="user_")
     rows = view.with_state(rows, "account", "account_id", ["region"], prefix="account_")
@@ -50,15 +50,16 @@ def monthly(view: View, by: Basis | None = None) -> pd.DataFrame:
     return frame.assign(month=pd.to_datetime(frame["month"]))
 
 
-def _entries(view: View, by: Basis) -> Any:
+def entries(view: View, by: Basis) -> Any:
+    """Ibis rows of what counts as revenue: opportunity_id, account_id, owner_id, amount, currency, occurred_at (of a win: its close)."""
     if by != "won":
         facts = view.facts("revenue")
         return facts.filter(facts.kind == by).select(
-            "account_id", "owner_id", "amount", "currency", "occurred_at", "as_of"
+            "opportunity_id", "account_id", "owner_id", "amount", "currency", "occurred_at", "as_of"
         )
     deals = view.state("opportunity", ["status", "amount", "currency", "owner_id", "account_id"], since=["status"])
     won = deals.filter(deals.status == "won", deals.amount.notnull())
-    return won.select("account_id", "owner_id", "amount", "currency", "as_of", occurred_at=won.status_since)
+    return won.select("opportunity_id", "account_id", "owner_id", "amount", "currency", "as_of", occurred_at=won.status_since)
 
 
 def _refuse_other_currencies(view: View, rows: Any, currency: str) -> None:

@@ -1,0 +1,177 @@
+"""What open deals yield before the quarter ends: simulated sums, the shock deals share, the chance of a quota, the coverage needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse, special, stats
+
+from salesml.errors import BadInput
+
+DRAWS = 4000
+CELLS = 4_000_000
+LEVELS = ("company", "region", "team", "rep")
+COMPANY = "company"
+LEAST_QUARTERS, LEAST_FOR_SHOCK = 4, 8
+MOST_SHOCK = 0.3
+WANTED = 0.8
+BAND = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class Shock:
+    """How far deals share their luck: the share of the (normal) luck of a deal that is common to all; 0 is independence.
+
+    `quarters`: past quarters it was estimated from; with fewer than 8 it is not estimated, and 0.
+    """
+
+    size: float
+    quarters: int
+
+    @property
+    def estimated(self) -> bool:
+        """Whether there were quarters enough."""
+        return self.quarters >= LEAST_FOR_SHOCK
+
+
+def memberships(deals: pd.DataFrame) -> pd.DataFrame:
+    """(level, name) pairs as columns `level`, `name`, `row`: in which sums each row of `deals` counts (columns region, team, rep)."""
+    parts = [pd.DataFrame({"level": COMPANY, "name": COMPANY, "row": np.arange(len(deals))})]
+    parts += [
+        pd.DataFrame({"level": level, "name": deals[level].to_numpy(), "row": np.arange(len(deals))})
+        for level in LEVELS[1:]
+    ]
+    return pd.concat(parts, ignore_index=True).dropna(subset=["name"])
+
+
+def simulate(deals: pd.DataFrame, shock: float = 0.0, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+    """Draws of what is won of the deals. Grain: one row per draw; columns (level, name) hold currency.
+
+    deals: amount (currency, missing counts as 0), p_quarter (share 0..1), region, team, rep. A deal is won where its
+    luck, √shock × common + √(1 - shock) × own (both standard normal), lies below its chance's quantile: chances stay what they
+    are, wins come together. Raises BadInput for a chance that is missing or outside 0..1.
+    """
+    chances, amounts = deals["p_quarter"].to_numpy("float64"), _amounts(deals)
+    wrong = ~((chances >= 0) & (chances <= 1))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise BadInput(
+            "a chance is missing or outside 0..1",
+            row=row + 1,
+            column="p_quarter",
+            value=str(chances[row]),
+            mend="Give one per deal.",
+        )
+    member = memberships(deals)
+    keys = pd.MultiIndex.from_frame(member[["level", "name"]])
+    codes, names = pd.factorize(keys)
+    sums = sparse.csr_matrix((amounts[member["row"]], (member["row"], codes)), shape=(len(deals), len(names)))
+    rng, found = np.random.default_rng(seed), np.zeros((draws, len(names)))
+    quantile, chunk = special.ndtri(chances), max(1, CELLS // max(len(deals), 1))
+    for start in range(0, draws, chunk):
+        size = min(chunk, draws - start)
+        common = rng.standard_normal((size, 1))
+        given = special.ndtr((quantile - np.sqrt(shock) * common) / np.sqrt(1 - shock)) if shock else chances
+        found[start : start + size] = (rng.random((size, len(deals))) < given).astype("float64") @ sums
+    return pd.DataFrame(found, columns=pd.MultiIndex.from_tuples(list(names), names=["level", "name"]))
+
+
+def shock_size(past: pd.DataFrame) -> Shock:
+    """The common shock from how far past quarters missed their expected yield, beyond what independent deals would.
+
+    past: one row per deal and quarter: quarter, amount, chance (given without knowing that quarter), won (bool). For a small
+    shock s the variance of a quarter's sum is Σ a²p(1-p) + s·((Σ aφ)² - Σ a²φ²), φ the normal density at the chance's
+    quantile; s is fitted to the squared misses by least squares, each quarter weighted by its independent variance, and kept in 0..0.3.
+    """
+    known = past[past["amount"].notna()]
+    quarters = int(known["quarter"].nunique())
+    if quarters < LEAST_FOR_SHOCK:
+        return Shock(0.0, quarters)
+    amount, chance = known["amount"].to_numpy("float64"), known["chance"].to_numpy("float64").clip(1e-6, 1 - 1e-6)
+    weight = amount * stats.norm.pdf(special.ndtri(chance))
+    terms = pd.DataFrame(
+        {
+            "miss": amount * (known["won"].to_numpy("float64") - chance), "own": amount**2 * chance * (1 - chance),
+            "sum": weight, "square": weight**2,
+        }
+    ).groupby(known["quarter"].to_numpy()).sum()  # fmt: skip
+    terms = terms[terms["own"] > 0]
+    together = (terms["sum"] ** 2 - terms["square"]) / terms["own"]
+    excess = terms["miss"] ** 2 / terms["own"] - 1
+    size = float((excess * together).sum() / (together**2).sum()) if (together > 0).any() else 0.0
+    return Shock(float(np.clip(size, 0, MOST_SHOCK)), quarters)
+
+
+def others(
+    history: pd.DataFrame, level: str, name: str, trailing: float, draws: int = DRAWS, seed: int = 0
+) -> np.ndarray | None:
+    """Draws of the revenue that will come from elsewhere than the open deals before the quarter ends; None below 4 past quarters.
+
+    history: one row per level, name and past quarter: other (currency), trailing (revenue of the half-year before, currency).
+    Expected is `trailing` of today × the share other ÷ trailing of the past, that of a name drawn towards its level's as if
+    by four quarters more; the variance is the level's, in proportion to trailing, so that one small rep's quarter says
+    little; Student's t with as many degrees of freedom as quarters less one, never below what was seen, or 0.
+    """
+    rows = history[(history["level"] == level) & (history["trailing"] > 0)]
+    quarters = int(rows["quarter"].nunique())
+    if quarters < LEAST_QUARTERS or not trailing > 0:
+        return None
+    whole = rows["other"].sum() / rows["trailing"].sum()
+    own, weight = rows[rows["name"] == name], LEAST_QUARTERS * rows["trailing"].mean()
+    share = (own["other"].sum() + weight * whole) / (own["trailing"].sum() + weight)
+    variance = ((rows["other"] - whole * rows["trailing"]) ** 2 / rows["trailing"]).sum() / (len(rows) - 1)
+    drawn = np.random.default_rng(seed).standard_t(quarters - 1, draws)
+    return np.maximum(
+        trailing * share + np.sqrt(variance * trailing * (1 + 1 / quarters)) * drawn, min(rows["other"].min(), 0.0)
+    )
+
+
+def chance_of_quota(
+    won: np.ndarray, other: np.ndarray | None, booked: float, quota: float, open_amount: float, shared: float
+) -> dict[str, float]:
+    """The landing and the chance to reach a quota from draws of both parts. Money in currency.
+
+    Gives expected (mean of what the open deals yield), other (mean of the rest; missing if unknown), lo80, median, hi80 of
+    where the quarter lands, probability (share of draws at or above the quota; missing without one), gap (quota less
+    booked), coverage (open amount ÷ gap) and coverage_needed (the ratio with which 8 in 10 draws would reach it, the mix of
+    deals as it is; missing where no gap is left or 40 times the pipeline would not do). shared: the part of the
+    yield's variance that all deals share.
+    """
+    rest = np.zeros(len(won)) if other is None else other
+    lo, median, hi = np.quantile(booked + won + rest, BAND)
+    gap = quota - booked
+    chance = float("nan") if np.isnan(gap) else float(np.mean(won + rest >= gap))
+    needed = _needed(won, rest, gap, shared)
+    return {
+        "expected": float(won.mean()), "other": float("nan") if other is None else float(rest.mean()),
+        "lo80": float(lo), "median": float(median), "hi80": float(hi), "probability": chance,
+        "gap": gap, "coverage": open_amount / gap if gap > 0 else float("nan"),
+        "coverage_needed": needed * open_amount / gap if gap > 0 else float("nan"),
+    }  # fmt: skip
+
+
+def shared_variance(deals: pd.DataFrame, shock: float) -> float:
+    """The part of the variance of the deals' sum that the common shock makes (currency squared)."""
+    weight = _amounts(deals) * stats.norm.pdf(
+        special.ndtri(deals["p_quarter"].to_numpy("float64").clip(1e-9, 1 - 1e-9))
+    )
+    return float(shock * weight.sum() ** 2)
+
+
+def _needed(won: np.ndarray, rest: np.ndarray, gap: float, shared: float) -> float:
+    """How many times the open deals would have to be there for 8 in 10 draws to reach the gap; NaN beyond 40 times."""
+    mean, variance = won.mean(), won.var()
+    if mean <= 0:
+        return float("nan")
+    own = max(variance - shared, 0.0)
+    for times in np.r_[0.0, np.geomspace(0.01, 40, 400)]:
+        wider = np.sqrt((times * own + times**2 * min(shared, variance)) / variance) if variance else 1.0
+        if np.mean(times * mean + wider * (won - mean) + rest >= gap) >= WANTED:
+            return float(times)
+    return float("nan")
+
+
+def _amounts(deals: pd.DataFrame) -> np.ndarray:
+    return deals["amount"].astype("float64").fillna(0.0).to_numpy()

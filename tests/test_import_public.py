@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from decimal import Decimal
 
+import pandas as pd
 import pyarrow.csv as pacsv
 import pytest
 from conftest import shared_data
@@ -55,6 +57,33 @@ def test_bpic2012_has_every_event_once_and_keeps_their_order(workspace):
     rows = sorted((r for r in believed(workspace) if r["opportunity_id"] == case), key=lambda row: row["occurred_at"])
     assert [row["stage"] for row in rows] == given
     assert len({row["occurred_at"] for row in rows}) == len(rows)
+
+
+@pytest.mark.slow
+def test_bpic2012_owners_change_and_work_lasts_as_the_log_says(workspace):
+    folder = shared_data("bpic2012")
+    events = [e for e in read(folder, "bpic2012_events.csv.gz") if int(e["case:concept:name"]) % 20 == 0]
+    events.sort(key=lambda e: pd.Timestamp(e["time:timestamp"]))  # stable: events of one instant keep the file's order
+    bring_in(workspace, "bpic2012", folder)
+    owners, started, minutes = defaultdict(list), {}, 0.0
+    for event in events:
+        case, name, step = (event[key] for key in ("case:concept:name", "concept:name", "lifecycle:transition"))
+        if not name.startswith("W_"):
+            who = f"{event['org:resource']:.0f}"
+            owners[str(case)] += [who] if owners[str(case)][-1:] != [who] else []
+            continue
+        moment = pd.Timestamp(event["time:timestamp"])
+        if step == "COMPLETE" and (case, name) in started:
+            minutes += (moment - started[case, name]).total_seconds() / 60
+        started.pop((case, name), None)
+        if step == "START":
+            started[case, name] = moment
+    changes = [r for r in believed(workspace) if r["opportunity_id"] in owners and r["owner_id"]]
+    changes.sort(key=lambda row: row["occurred_at"])
+    found = {deal: [r["owner_id"] for r in changes if r["opportunity_id"] == deal] for deal in list(owners)[:50]}
+    assert found == {deal: owners[deal] for deal in found}
+    worked = [r["duration_minutes"] for r in believed(workspace, "activity") if r["opportunity_id"] in owners]
+    assert sum(m for m in worked if m) == pytest.approx(minutes, rel=1e-9) and len(owners) > 300
 
 
 @pytest.mark.slow

@@ -28,8 +28,8 @@ MOVED = ["feature", "kind", "psi", "psi_limit", "distance", "p_value", "q_value"
 ALPHA = 0.05
 TOLERANCE = 0.2
 """Log-odds by which a score may be off without being called wrong: 5 points at a probability of one half."""
-PRIOR = 5.0
-"""Information, the sum of p (1 - p), that a section starts with at no offset: some 25 deals."""
+PRIOR = 2.0
+"""Information, the sum of p (1 - p), that a section starts with at no offset: some 10 deals."""
 BOLDEST = 2.0
 EVERYTHING = "all deals"
 
@@ -157,6 +157,7 @@ def sequential(
     p: np.ndarray,
     sections: pd.DataFrame | None = None,
     *,
+    promise: tuple[np.ndarray, np.ndarray, pd.DataFrame] | None = None,
     alpha: float = ALPHA,
     tolerance: float = TOLERANCE,
 ) -> Signal:
@@ -165,30 +166,52 @@ def sequential(
     For all rows, and for each level of each column of `sections`, the offset in log-odds seen so far is bet on where it
     exceeds the tolerance; the capital, averaged over columns, is an e-value. If every outcome was within the tolerance of what
     was said, the capital ever reaches 1 / alpha in at most a share alpha of all series, however often one looks (Ville 1939;
-    Shafer 2021). One outcome per entity, in the order they became known.
+    Shafer 2021). One outcome per entity, in the order they became known. `promise`: y, p and sections of earlier outcomes that
+    were not learnt from; then what was said is taken with the offset that each level had there, and the tolerance is wider by
+    one standard error of it: bets are on change, not on faults that were there from the start.
     """
     y, z = np.asarray(y, dtype="float64"), logit(np.asarray(p, dtype="float64"))
-    columns = {EVERYTHING: np.zeros(len(y), dtype="int64")}
-    if sections is not None:
-        columns |= {str(name): pd.factorize(sections[name], use_na_sentinel=False)[0] for name in sections}
-    gains = np.array([_capital(y, z, codes, tolerance) for codes in columns.values()])
+    parts = _parts(len(y), sections)
+    earlier = {} if promise is None else _parts(len(promise[0]), promise[2])
+    gains = []
+    for name, levels in parts.items():
+        shift, wide = np.zeros(len(y)), np.full(len(y), tolerance)
+        if promise is not None:
+            offset, error = _offsets(promise[0], promise[1], earlier[name])
+            shift = levels.map(offset).fillna(0.0).to_numpy("float64")
+            wide = tolerance + levels.map(error).fillna(PRIOR**-0.5).to_numpy("float64")
+        gains.append(_capital(y, z + shift, pd.factorize(levels)[0], wide))
     capital = np.exp(np.clip(gains, -700, 700))
     path = capital.mean(axis=0)
     crossed = np.flatnonzero(path >= 1 / alpha)
     place = int(path.argmax()) if len(path) else 0
-    strongest = list(columns)[int(capital[:, place].argmax())] if len(path) else EVERYTHING
+    strongest = list(parts)[int(capital[:, place].argmax())] if len(path) else EVERYTHING
     best = max(1.0, float(path.max())) if len(path) else 1.0
     return Signal(best, path, int(crossed[0]) if len(crossed) else None, strongest, alpha)
 
 
-def _capital(y: np.ndarray, z: np.ndarray, codes: np.ndarray, tolerance: float) -> np.ndarray:
+def _parts(rows: int, sections: pd.DataFrame | None) -> dict[str, pd.Series]:
+    """The level of each row in each section, as text; first the section of everything."""
+    named = {} if sections is None else {str(name): sections[name].astype("object").map(str) for name in sections}
+    return {EVERYTHING: pd.Series("", index=range(rows)), **{name: part.reset_index(drop=True) for name, part in named.items()}}
+
+
+def _offsets(y: np.ndarray, p: np.ndarray, levels: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """By level the offset in log-odds (one Newton step, drawn toward none) and its standard error."""
+    y, p = np.asarray(y, dtype="float64"), np.asarray(p, dtype="float64")
+    sums = pd.DataFrame({"residual": y - p, "information": p * (1 - p)}).groupby(levels.to_numpy()).sum()
+    information = sums["information"] + PRIOR
+    return (sums["residual"] / information).clip(-BOLDEST, BOLDEST), information**-0.5
+
+
+def _capital(y: np.ndarray, z: np.ndarray, codes: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
     """Logarithm of the capital after each outcome of bets on the offset of each row's level."""
     residual, information = np.zeros(codes.max(initial=0) + 1), np.full(codes.max(initial=0) + 1, PRIOR)
     gains = np.zeros(len(y))
-    for row, (outcome, said, code, chance) in enumerate(zip(y, z, codes, expit(z), strict=True)):
+    for row, (outcome, said, code, chance, allowed) in enumerate(zip(y, z, codes, expit(z), tolerance, strict=True)):
         offset = max(-BOLDEST, min(BOLDEST, residual[code] / information[code]))
-        if abs(offset) > tolerance:
-            nearest, sign = said + math.copysign(tolerance, offset), 1 if outcome else -1
+        if abs(offset) > allowed:
+            nearest, sign = said + math.copysign(allowed, offset), 1 if outcome else -1
             gains[row] = math.log1p(math.exp(-sign * nearest)) - math.log1p(math.exp(-sign * (said + offset)))
         residual[code] += outcome - chance
         information[code] += chance * (1 - chance)

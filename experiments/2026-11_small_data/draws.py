@@ -1,6 +1,6 @@
 """Handfuls of 20 won and 20 lost deals, a model of each, and how it does on the later deals of its company, by their true chances.
 
-    OMP_NUM_THREADS=1 .venv/bin/python experiments/2026-11_small_data/draws.py FOLDER judged_worlds OUT.parquet
+    OMP_NUM_THREADS=1 .venv/bin/python experiments/2026-11_small_data/draws.py FOLDER judged_worlds OUT.parquet [SIGNAL …]
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from salesml.models.peers import OdooBayes
 from salesml.models.rates import BaseRate, GroupRate
 
 PARAMS = yaml.safe_load((Path(__file__).parent / "params.yaml").read_text())
+
+
+def features(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The features the snapshots were kept with, and the categories among them; the catalogue may have grown since."""
+    return [name for name in DEALS.names if name in rows], [name for name in DEALS.categorical if name in rows]
 
 
 def auc(p: np.ndarray, score: np.ndarray) -> float:
@@ -46,35 +51,40 @@ def drawn(closed: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return closed.iloc[np.sort(np.concatenate(places))]
 
 
-def fitted(handful: pd.DataFrame, y: np.ndarray) -> dict[str, BaseRate | GroupRate | OdooBayes | Handful]:
-    """The models compared, each of the same handful."""
-    X = handful[DEALS.names]
-    own = handful.assign(chance=logit(handful["p_win"].clip(1e-4, 1 - 1e-4)))[["chance"]]
-    return {
+def fitted(handful: pd.DataFrame, y: np.ndarray, beside: bool) -> dict[str, BaseRate | GroupRate | OdooBayes | Handful]:
+    """The models compared, each of the same handful; those that only put the outcome into light where `beside`."""
+    columns, names = features(handful)
+    X = handful[columns]
+    found: dict[str, BaseRate | GroupRate | OdooBayes | Handful] = {
         "base rate": BaseRate.fit(X, y),
         "stage rate": GroupRate.fit(X, y, column="stage"),
-        "Odoo's naive Bayes": OdooBayes.fit(X, y, categorical=DEALS.categorical),
-        "handful": Handful.fit(X, y, categorical=DEALS.categorical, expected=DEAL_EXPECTATIONS),
-        "handful, nothing expected": Handful.fit(X, y, categorical=DEALS.categorical),
-        "true chance as the one column": Handful.fit(own, y),
+        "Odoo's naive Bayes": OdooBayes.fit(X, y, categorical=names),
+        "handful": Handful.fit(X, y, categorical=names, expected=DEAL_EXPECTATIONS),
     }
+    if beside:
+        own = handful.assign(chance=logit(handful["p_win"].clip(1e-4, 1 - 1e-4)))[["chance"]]
+        mixed = np.random.default_rng(len(y)).permutation(y)
+        found["handful, nothing expected"] = Handful.fit(X, y, categorical=names)
+        found["true chance as the one column"] = Handful.fit(own, y)
+        found["handful, outcomes shuffled"] = Handful.fit(X, mixed, categorical=names, expected=DEAL_EXPECTATIONS)
+    return found
 
 
-def judged(path: Path, draws: int) -> list[dict]:
-    """One row a draw and model; also of the same handful with its outcomes shuffled, where nothing can be known."""
+def judged(path: Path) -> list[dict]:
+    """One row a draw and model. With shuffled outcomes nothing can be known: every true chance is the handful's share won."""
     rows = pd.read_parquet(path)
     closed, later = split(rows)
     p = later["p_win"].clip(1e-4, 1 - 1e-4).to_numpy()
     asked = later.assign(chance=logit(p))
     rng = np.random.default_rng(int(rows["seed"].iloc[0]))
     found = []
-    for draw in range(draws):
+    for draw in range(PARAMS["draws"]):
         handful = drawn(closed, rng)
         y = handful["won"].to_numpy(dtype="float64")
-        shuffled = Handful.fit(handful[DEALS.names], mixed := rng.permutation(y), categorical=DEALS.categorical, expected=DEAL_EXPECTATIONS)
-        models, even = fitted(handful, y), np.full(len(p), mixed.mean())
-        for name, model, truth in [*((n, m, p) for n, m in models.items()), ("handful, outcomes shuffled", shuffled, even)]:
-            q, base = model.predict(asked), models["base rate"].predict(asked)
+        models = fitted(handful, y, draw < PARAMS["draws_beside"])
+        base = models["base rate"].predict(asked)
+        for name, model in models.items():
+            q, truth = model.predict(asked), np.full(len(p), y.mean()) if name.endswith("shuffled") else p
             evidence = getattr(model, "evidence", None)
             found.append({
                 "signal": rows["signal"].iloc[0], "seed": rows["seed"].iloc[0], "draw": draw, "model": name,
@@ -86,15 +96,15 @@ def judged(path: Path, draws: int) -> list[dict]:
     return found
 
 
-def main(folder: Path, which: str, out: Path) -> None:
-    """Judge every company of one kind and keep the figures."""
+def main(folder: Path, which: str, out: Path, signals: list[float]) -> None:
+    """Judge the companies of one kind (of some signals, if named) and keep the figures."""
     found = []
-    for plan in PARAMS[which]:
+    for plan in [plan for plan in PARAMS[which] if not signals or plan["signal"] in signals]:
         for seed in range(plan["first_seed"], plan["first_seed"] + plan["worlds"]):
-            found += judged(folder / f"{plan['signal']}_{seed}.parquet", PARAMS["draws"])
+            found += judged(folder / f"{plan['signal']}_{seed}.parquet")
             print(plan["signal"], seed, flush=True)
             pd.DataFrame(found).to_parquet(out)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), [float(signal) for signal in sys.argv[4:]])

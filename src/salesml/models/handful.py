@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +21,25 @@ from salesml.models.scorer import read_model, write_model
 CLIP = 2.5  # robust standard deviations
 RARE = 3
 INTERCEPT_SPREAD = 2.0
-TRUST_SPREAD = 0.5
+TRUST_SPREAD = 0.3
 SPREADS = (0.0, 0.3, 0.6, 1.2, 2.4)
+LESS_LIKELY = 4.0  # each spread beforehand so many times less likely than the one before it
 FOLDS = 60
 FAVOUR = math.log(3)
 """Odds of 3 to 1 are where evidence begins to be substantial (Jeffreys 1961, appendix B)."""
 POWER = 0.8
 
 DEAL_EXPECTATIONS: dict[str, float] = {
-    "stage_order": 0.45,
-    "age_days": -0.10,
-    "inbound": 0.05,
-    "inbound_28d": 0.05,
-    "meetings": 0.05,
-    "activities_28d": 0.05,
-    "days_since_inbound": -0.05,
-    "owner_win_rate": 0.04,
-    "account_win_rate": 0.04,
-    "amount": -0.04,
+    "stage_order": 0.35,
+    "age_days": -0.05,
+    "inbound": 0.03,
+    "inbound_28d": 0.03,
+    "meetings": 0.03,
+    "activities_28d": 0.03,
+    "days_since_inbound": -0.03,
+    "owner_win_rate": 0.02,
+    "account_win_rate": 0.02,
+    "amount": -0.02,
 }
 """What sellers agree on, in log-odds per standard deviation, set low: later stages win more, silence less, old and large deals
 less. Chosen on simulated companies (experiments/2026-11_small_data), so it is a starting point and no result."""
@@ -87,8 +88,9 @@ class Handful:
     """Bayesian logistic regression with effects expected beforehand, or the base rate where few outcomes do not favour it.
 
     logit = intercept + trust · Σ expected · x + Σ β · x on standardised numbers and levels of categories, with
-    trust ~ N(1, 0.5²) and β ~ N(0, spread² / columns). The spread (0: no effect but the expected ones) is averaged over,
-    weighted by marginal likelihood (Laplace; MacKay 1992). Without expectations only what the outcomes show is left.
+    trust ~ N(1, 0.3²) and β ~ N(0, spread² / columns). The spread (0: no effect but the expected ones) is averaged over,
+    weighted by marginal likelihood (Laplace; MacKay 1992) and a prior that prefers small ones. Without expectations only
+    what the outcomes show is left.
     """
 
     kind = "handful"
@@ -129,9 +131,9 @@ class Handful:
         centres = np.average(matrix, axis=0, weights=weights)
         scales = _scales(design, matrix - centres, weights)
         columns, hoped = (matrix - centres) / scales, _hoped(design, matrix, expected or {})
-        problem = _Problem(columns, outcomes, weights, hoped)
-        evidence = _left_out(problem, entities, seed)
-        mean, covariance = problem.posterior(np.ones(len(outcomes), dtype=bool))
+        problem = _Problem(columns, outcomes, weights, hoped, columns.shape[1])
+        evidence = _left_out(problem.turned(), entities, seed)
+        mean, covariance = problem.posterior()
         if not evidence.enough:
             rate = _rate(outcomes, weights)
             mean, covariance = np.zeros_like(mean), np.zeros_like(covariance)
@@ -181,38 +183,59 @@ class Handful:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Centred columns, outcomes and weights of rows, and the effect `hoped` for per column."""
+    """Centred columns, outcomes and weights of rows, the effect `hoped` for per column, and how many columns share a spread."""
 
     columns: np.ndarray
     outcomes: np.ndarray
     weights: np.ndarray
     hoped: np.ndarray
+    sharing: int
 
-    def posterior(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and covariance of intercept and coefficients given some rows, over all spreads."""
-        columns, y, w = self.columns[rows], self.outcomes[rows], self.weights[rows]
-        n, width = columns.shape
-        matrix = np.column_stack([np.ones(n), columns @ self.hoped, columns])
-        centre = np.zeros(width + 2)
-        centre[:2] = logit(_rate(y, w)), 1.0
-        merge = np.zeros((width + 1, width + 2))  # trust × hoped goes into the coefficients
+    def turned(self) -> _Problem:
+        """The same problem in no more columns than rows: the prior of β is the same in all directions, so they may be turned."""
+        axes = np.linalg.svd(self.columns, full_matrices=False)[2].T
+        return replace(self, columns=self.columns @ axes, hoped=axes.T @ self.hoped)
+
+    def mean(self, rows: np.ndarray) -> np.ndarray:
+        """Posterior mean of intercept and coefficients given some rows, over all spreads."""
+        shares, means, _ = self._by_spread(rows)
+        return shares @ means
+
+    def posterior(self) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior mean and covariance of intercept and coefficients given all rows, over all spreads."""
+        shares, means, curvatures = self._by_spread(np.ones(len(self.outcomes), dtype=bool))
+        mean = shares @ means
+        covariance = np.einsum("g,gi,gj->ij", shares, means - mean, means - mean)
+        for share, curvature in zip(shares, curvatures, strict=True):
+            part = self._merge()[:, : len(curvature)]
+            covariance += share * part @ np.linalg.solve(curvature, part.T)
+        return mean, covariance
+
+    def _merge(self) -> np.ndarray:
+        """What brings (intercept, trust, β) to (intercept, coefficients): trust × hoped goes into the coefficients."""
+        width = len(self.hoped)
+        merge = np.zeros((width + 1, width + 2))
         merge[0, 0], merge[1:, 1], merge[1:, 2:] = 1.0, self.hoped, np.eye(width)
-        means, covariances, evidences = [], [], []
+        return merge
+
+    def _by_spread(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Per spread: its posterior share, the mode of intercept and coefficients, the curvature there."""
+        columns, y, w, merge = self.columns[rows], self.outcomes[rows], self.weights[rows], self._merge()
+        matrix = np.column_stack([np.ones(len(y)), columns @ self.hoped, columns])
+        centre = np.zeros(matrix.shape[1])
+        centre[:2] = logit(_rate(y, w)), 1.0
+        modes, curvatures, evidences = [], [], []
         for spread in SPREADS:
-            own = np.full(width, width / spread**2) if spread else np.zeros(0)
+            own = np.full(columns.shape[1], self.sharing / spread**2) if spread else np.zeros(0)
             size = 2 + len(own)
             precision = np.concatenate([[INTERCEPT_SPREAD**-2, TRUST_SPREAD**-2], own])
             mode, curvature, evidence = _laplace(matrix[:, :size], y, w, centre[:size], precision)
-            part = merge[:, :size]
-            means.append(part @ mode)
-            covariances.append(part @ np.linalg.solve(curvature, part.T))
+            modes.append(merge[:, :size] @ mode)
+            curvatures.append(curvature)
             evidences.append(evidence)
-        shares = np.exp(np.array(evidences) - max(evidences))
-        shares /= shares.sum()
-        mean = np.tensordot(shares, means, 1)
-        apart = np.array(means) - mean
-        covariance = np.tensordot(shares, covariances, 1) + np.einsum("g,gi,gj->ij", shares, apart, apart)
-        return mean, covariance
+        likely = np.array(evidences) - math.log(LESS_LIKELY) * np.arange(len(SPREADS))
+        shares = np.exp(likely - likely.max())
+        return shares / shares.sum(), np.array(modes), curvatures
 
 
 def _laplace(
@@ -233,7 +256,7 @@ def _laplace(
         while (proposed := value(mode + step)) < current - 1e-12:
             step = step / 2
         mode, current = mode + step, proposed
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() < 1e-6:
             break
     return mode, curvature, current + (np.log(precision).sum() - np.linalg.slogdet(curvature)[1]) / 2
 
@@ -246,7 +269,7 @@ def _left_out(problem: _Problem, entities: np.ndarray, seed: int) -> Evidence:
     gains = np.zeros(len(y))
     for number in range(min(FOLDS, count)):
         out = part[entities] == number
-        rate, (mean, _) = _rate(y[~out], w[~out]), problem.posterior(~out)
+        rate, mean = _rate(y[~out], w[~out]), problem.mean(~out)
         z = np.clip(mean[0] + problem.columns[out] @ mean[1:], -LOGIT_LIMIT, LOGIT_LIMIT)
         loss = np.logaddexp(0, z) - y[out] * z
         gains[out] = -(y[out] * np.log(rate) + (1 - y[out]) * np.log(1 - rate)) - loss

@@ -156,7 +156,9 @@ def test_what_cannot_be_watched_is_said(company: Workspace, workspace: Workspace
     with pytest.raises(NotEnoughData, match="no champion yet; train one"):
         monitor_deals(workspace)
     with pytest.raises(BadParameter, match="version 1 was trained as of 2025-11-03"):
-        monitor_deals(company, TRAINED)
+        monitor_deals(company, "2025-11-02")
+    at_once = monitor_deals(company, TRAINED)
+    assert at_once.signal is None and not len(at_once.path) and at_once.settled_since == 0 and not at_once.alarm
     early = monitor_deals(company, "2025-11-17")
     assert early.inputs.empty and early.outcomes.empty and not early.alarm and "too early" in early.sentence
 

@@ -87,7 +87,7 @@ def monitor_deals(
     Outcomes: scores since then, one a week and deal, older than the settling time, whose deals are closed; kept predictions
     where there are, else what the version would have said (the same numbers, for features are as of their day). No outcome
     or score of before the version's as_of counts. `keep`: first score the open deals with champion and challengers, silently,
-    and keep that. Raises NotEnoughData without a champion, BadParameter for an as_of not after the champion's.
+    and keep that. Raises NotEnoughData without a champion, BadParameter for an as_of before the champion's.
     """
     from salesml.registry import catalog
 
@@ -95,8 +95,8 @@ def monitor_deals(
     tables = Lake(workspace).open()
     cutoff = tables.instant(as_of)
     since = _learnt_until(champion)
-    if cutoff <= since:
-        raise BadParameter(f"version {champion.number} was trained as of {since:%Y-%m-%d}; watch it as of a later day than that")
+    if cutoff < since:
+        raise BadParameter(f"version {champion.number} was trained as of {since:%Y-%m-%d}; watch it as of that day or later")
     others = _challengers(workspace, champion, cutoff)
     if keep:
         for version in (champion, *others):

@@ -122,8 +122,9 @@ def total_versions(rows: Any, totals: Totals, *, starts: str, ends: str, correct
     latest = {name: f(rows) for name, f in totals.latest.items()}
     deltas = rows.select(key=rows["_by"], at=rows[starts], **plus, **latest)
     if corrected:
-        gone = rows.filter(rows[ends] < _forever())
-        minus = {name: -f(gone) for name, f in totals.sums.items()}
+        counted = rows.mutate(**{f"_{name}": value for name, value in plus.items()})
+        gone = counted.filter(counted[ends] < _forever())
+        minus = {name: -gone[f"_{name}"] for name in plus}
         nothing = {name: ibis.null(expr.type()) for name, expr in latest.items()}
         deltas = deltas.union(gone.select(key=gone["_by"], at=gone[ends], **minus, **nothing))
     steps = deltas.group_by(["key", "at"]).aggregate(

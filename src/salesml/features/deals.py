@@ -181,8 +181,8 @@ FEATURES = (
     Feature("stages_per_week", "float", "stage changes over the weeks since the deal was created", "changes per week", _OPP),
     Feature("owner_open_deals", "int", "deals the rep has open, this one too", "deals", _OPP),
     Feature("account_open_deals", "int", "deals open with the account, this one too", "deals", _OPP),
-    Feature("account_won_deals", "int", "deals the account has bought", "deals", _OPP, imputation="none counts as 0"),
-    Feature("owner_tenure_days", "float", "time since the rep was hired", "days", _USER),
+    Feature("is_customer", "int", "1 if the account has bought before", "yes or no", _OPP, imputation="none counts as 0"),
+    Feature("owner_tenure_days", "float", "time since the rep was hired, at most a year: then it would only tell the date", "days", _USER),
     Feature("days_to_quarter_end", "int", "days left in the calendar quarter (UTC)", "days", ()),
 )
 
@@ -243,8 +243,8 @@ def _finish(rows: Any) -> Any:
         stages_per_week=rows.stage_changes / ibis.greatest(age / 7, 1.0),
         owner_open_deals=rows.owner_id_open,
         account_open_deals=rows.account_id_open,
-        account_won_deals=rows.account_id_won,
-        owner_tenure_days=day.delta(rows.user_hired_on, unit="day").cast("float64"),
+        is_customer=(rows.account_id_won > 0).cast("int64"),
+        owner_tenure_days=ibis.least(day.delta(rows.user_hired_on, unit="day"), 365).cast("float64"),
         days_since_activity=days_between(rows.as_of, rows.last_activity_at),
         days_since_inbound=days_between(rows.as_of, rows.last_inbound_at),
         **rates,

@@ -23,19 +23,16 @@ from salesml.models import win_path
 from salesml.models.bag import bag_interval, pooled_variance
 from salesml.models.calibrators import LOGIT_LIMIT, Calibrator
 from salesml.models.columns import select
-from salesml.models.hazard_trees import Growth, grow, raw, tune
+from salesml.models.hazard_trees import Growth, grow, raw
 from salesml.models.onehot import OneHot
 from salesml.models.outlook import Outlook
+from salesml.models.person_periods import HEADS, QUARTER, PersonPeriods, tuned, with_periods
 from salesml.models.scorer import read_model, write_model
-from salesml.models.spells import CAUSES, Known, at_risk, edges_for, known_at, rush_share
+from salesml.models.spells import CAUSES, Known, edges_for, known_at
 from salesml.models.tree_effects import TreeEffects
 
-HEADS = ("closes", "won", "no_decision")
-QUARTER = "days_to_quarter_end"
-"""The feature that tells where in the quarter a snapshot lies; without it periods do not know of quarter ends."""
-MOST_ROWS, TUNED_ROWS = 120_000, 30_000
-"""Person-periods used to fit and to choose settings; of more, whole snapshots are drawn at random."""
-LAST = 0.15  # of the time: the last part, on which settings are tried
+MOST_ROWS = 120_000
+"""Person-periods used to fit; of more, whole snapshots are drawn at random."""
 LEAST_DEALS = 10
 CHUNK = 4_000
 AS_IT_IS = Calibrator()
@@ -92,9 +89,9 @@ class CompetingRisks:
         known = known_at(spells, cutoff)
         _require(known, spells)
         edges, design = edges_for(known), OneHot.fit(X, categorical)
-        frame = _Frame(design, design.matrix(X), edges, np.random.default_rng(seed))
+        frame = PersonPeriods(design, design.matrix(X), edges, np.random.default_rng(seed))
         if growths is None:
-            growths = _tuned(frame, spells, cutoff, trials, seed, threads)
+            growths = tuned(frame, spells, cutoff, trials, seed, threads)
         heads = {head: frame.rows(head, known, MOST_ROWS) for head in HEADS}
         told = {head: rows for head, rows in heads.items() if np.ptp(rows[1])}  # nobody gives up, say: then no such head
         trees = {head: grow(Pool(*rows[:2]), growths[head], seed, threads) for head, rows in told.items()}
@@ -188,7 +185,7 @@ class CompetingRisks:
         return self.design.matrix(select(X, self.features))
 
     def _expanded(self, matrix: np.ndarray) -> np.ndarray:
-        return _with_periods(self.design, matrix, self.edges)
+        return with_periods(self.design, matrix, self.edges)
 
     def _chances(self, expanded: np.ndarray, trees: Trees, head: str) -> np.ndarray:
         """Log-odds of a head, rows × periods."""
@@ -239,48 +236,6 @@ class CompetingRisks:
         return base, effects[: len(matrix)]
 
 
-class _Frame:
-    """The snapshots as a matrix, and rows of each head drawn from it."""
-
-    def __init__(self, design: OneHot, matrix: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> None:
-        self.design, self.matrix, self.edges, self.rng = design, matrix, edges, rng
-
-    def rows(
-        self, head: str, known: Known, most: int, among: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Matrix, answers and snapshot of the person-periods (closes) or closed snapshots (won, no_decision) of a head."""
-        which = np.arange(len(known.days)) if among is None else among
-        if head == "closes":
-            size = np.searchsorted(self.edges, known.days[which], side="right").clip(1, len(self.edges) - 1)
-            which = self._drawn(which, most / max(1, size.sum()))
-            snapshot, period, answers = at_risk(known, self.edges, which)
-        else:
-            which = which[known.closed[which] & ((head == "won") | (known.cause[which] > 0))]
-            snapshot = self._drawn(which, most / max(1, len(which)))
-            period = (np.searchsorted(self.edges, known.days[snapshot], side="right") - 1).clip(0, len(self.edges) - 2)
-            answers = (known.cause[snapshot] == CAUSES.index(head)).astype("int64")
-        matrix = _one_period(self.design, self.matrix[snapshot], self.edges, period)
-        return matrix, answers, snapshot
-
-    def _drawn(self, which: np.ndarray, share: float) -> np.ndarray:
-        return which if share >= 1 else which[self.rng.random(len(which)) < share]
-
-
-def _tuned(
-    frame: _Frame, spells: pd.DataFrame, cutoff: pd.Timestamp, trials: int, seed: int, threads: int
-) -> dict[str, Growth]:
-    """Settings by head, tried on snapshots of the last part of the time; earlier ones are known as of its beginning."""
-    split = cutoff - LAST * (cutoff - spells["as_of"].min())
-    late = (spells["as_of"] >= split).to_numpy()
-    then, now = known_at(spells, split), known_at(spells, cutoff)
-    found = {}
-    for head in HEADS:
-        early = frame.rows(head, then, TUNED_ROWS, np.flatnonzero(~late))
-        later = frame.rows(head, now, TUNED_ROWS, np.flatnonzero(late))
-        found[head] = tune(early[:2], later[:2], trials=trials, seed=seed, threads=threads)
-    return found
-
-
 def _require(known: Known, spells: pd.DataFrame) -> None:
     deals = pd.Series(known.cause == 0)[known.closed].groupby(spells["opportunity_id"].to_numpy()[known.closed]).first()
     won = int(deals.sum())
@@ -288,22 +243,6 @@ def _require(known: Known, spells: pd.DataFrame) -> None:
         raise NotEnoughData(
             f"{won} won and {len(deals) - won} other deals are known to have closed; at least {LEAST_DEALS} of each are needed"
         )
-
-
-def _one_period(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray) -> np.ndarray:
-    """The matrix with two more columns: the period, and the share of it in the last two weeks of a quarter."""
-    if QUARTER in design.features:
-        column = int(np.searchsorted(design.owners, design.features.index(QUARTER)))
-        rush = rush_share(matrix[:, column].astype("float64"), edges[period], edges[period + 1])
-    else:
-        rush = np.full(len(matrix), np.nan)
-    return np.column_stack([matrix, period.astype("float32"), rush.astype("float32")])
-
-
-def _with_periods(design: OneHot, matrix: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Every row once per period."""
-    periods = len(edges) - 1
-    return _one_period(design, np.repeat(matrix, periods, axis=0), edges, np.tile(np.arange(periods), len(matrix)))
 
 
 def _owners(design: OneHot) -> np.ndarray:

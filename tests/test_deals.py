@@ -136,6 +136,20 @@ def test_the_certificate_holds_what_was_measured_and_travels_with_the_version(sm
     assert catalog.load(small_workspace, MODEL, baseline.number).certificate is None
 
 
+@pytest.mark.slow
+def test_a_variant_goes_by_nothing_that_a_rep_could_set(tiny_workspace: Workspace, tmp_path: Path) -> None:
+    from salesml.registry import catalog
+
+    workspace = Workspace.create(tmp_path / "variant")
+    tables = Lake(tiny_workspace).open()
+    Lake(workspace).ingest({name: tables.rows(name) for name in ("opportunity", "activity", "account", "user")}, origin="t")
+    trained = train_deals(workspace, manipulable=False)
+    features = set(catalog.load(workspace, MODEL, trained.version.number).features)
+    marked = {feature.name for feature in DEALS.features if feature.manipulable}
+    assert features == set(DEALS.names) - marked and {"stage", "amount", "forecast_category", "crm_probability"} <= marked
+    assert trained.version.tags["manipulable"] == "false"
+
+
 def test_timing_agrees_with_the_score(small_workspace: Workspace) -> None:
     from salesml.registry import catalog
 

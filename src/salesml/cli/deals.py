@@ -27,13 +27,16 @@ def train_deals(
     context: typer.Context,
     as_of: AS_OF = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    manipulable: Annotated[
+        bool, typer.Option(help="Go also by what a rep could set at will: stage, amount, close date, call.")
+    ] = True,
 ) -> None:
     """Train the deal model on weekly snapshots of open deals."""
     workspace = workspace_of(context)
     with step("training the deal model"):
         from salesml.workflows.train_deals import train_deals as train
 
-        result = train(workspace, as_of, seed)
+        result = train(workspace, as_of, seed, manipulable)
     console.print(f"[bold]{result.sentence}[/]")
     console.print(
         f"calibration slope {result.calibration.slope}, error (ECE) {result.calibration.ece} with bar {result.calibration.bar:.3f}"

@@ -49,6 +49,11 @@ class FeatureSet:
         """Those that are categories."""
         return [feature.name for feature in self.features if feature.dtype == "category"]
 
+    @property
+    def hard_to_fake(self) -> list[str]:
+        """Those that a rep cannot set at will."""
+        return [feature.name for feature in self.features if not feature.manipulable]
+
     def frame(self, view: View) -> pd.DataFrame:
         """The features as a pandas frame sorted by (entity, as_of): numbers as int64/float64, categories as text."""
         frame = view.frame(self.build(view).select(self.entity, "as_of", *self.context, *self.names))

@@ -5,7 +5,7 @@ Everything that was learnt at an instant was known before it: deals still open t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,23 +43,26 @@ class Fitted:
     baseline: str
 
 
-def fit_deals(table: TrainingTable, seed: int = 0) -> Fitted:
-    """Fit when calibration began, calibrate; fit when the test began, test; fit at the cutoff, with both for recalibration."""
+def fit_deals(table: TrainingTable, seed: int = 0, features: Sequence[str] = tuple(DEALS.names)) -> Fitted:
+    """Fit when calibration began, calibrate; fit when the test began, test; fit at the cutoff, with both for recalibration.
+
+    `features`: what the deal model may go by; its peers go by what they always do.
+    """
     split = blocks(table.labelled)
     began, tested_from = split.calibration["as_of"].min(), split.tested_from
-    first = fit_at(table, began, seed)
+    first = fit_at(table, began, seed, features)
     model = first[MODEL]
     assert isinstance(model, CompetingRisks)
     earlier = (model.logits(split.calibration[DEALS.names]), split.calibration)
     y = split.calibration["won"].to_numpy()
     losses = {name: log_loss(y, first[name].predict(split.calibration[DEALS.names])) for name in (BASE, STAGE)}
-    then = fit_at(table, tested_from, seed, model.growths)
+    then = fit_at(table, tested_from, seed, features, model.growths)
     later = then[MODEL]
     assert isinstance(later, CompetingRisks)
     raw = later.logits(split.test[DEALS.names])
     then[MODEL] = later.calibrated(_calibrator(earlier))
     tested = {name: scorer.predict(split.test[DEALS.names]) for name, scorer in then.items()}
-    final = fit_at(table, pd.Timestamp(table.cutoff), seed, model.growths, MEMBERS)
+    final = fit_at(table, pd.Timestamp(table.cutoff), seed, features, model.growths, MEMBERS)
     newest = final[MODEL]
     assert isinstance(newest, CompetingRisks)
     final[MODEL] = newest.calibrated(_calibrator(earlier, (raw, split.test)))
@@ -71,6 +74,7 @@ def fit_at(
     table: TrainingTable,
     instant: pd.Timestamp,
     seed: int,
+    features: Sequence[str],
     growths: Mapping[str, Growth] | None = None,
     members: int = 0,
 ) -> dict[str, Scorer]:
@@ -85,8 +89,8 @@ def fit_at(
         STAGE: GroupRate.fit(X, y, column="stage", **known),
         BAYES: OdooBayes.fit(X, y, categorical=DEALS.categorical, **known),
         MODEL: CompetingRisks.fit(
-            rows[DEALS.names], spells(rows, lives), instant, categorical=DEALS.categorical, growths=growths, members=members,
-            seed=seed,
+            rows[list(features)], spells(rows, lives), instant, growths=growths, members=members, seed=seed,
+            categorical=[name for name in DEALS.categorical if name in set(features)],
         ),
     }  # fmt: skip
     return fitted

@@ -61,23 +61,30 @@ class DealTraining:
 
 
 def train_deals(
-    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, seed: int = 0
+    workspace: Workspace,
+    as_of: str | dt.date | dt.datetime | None = None,
+    seed: int = 0,
+    manipulable: bool = True,
 ) -> DealTraining:
     """Fit, compare on later snapshots, certify, register, and promote what the gate lets pass.
 
     Compared on the same test rows, each fitted on what was known when the test began: base rate, stage rate, naive Bayes
     and the deal model. What is registered is the same procedure run on everything known as of the cutoff. The better of
-    base rate and stage rate is registered too, and is the champion until something better comes.
+    base rate and stage rate is registered too, and is the champion until something better comes. `manipulable` False: the deal
+    model goes by nothing that a rep could set at will (stage, amount, close date, call …).
     """
     from salesml.registry import tracking
 
     table = training_table(workspace, as_of)
+    features = DEALS.names if manipulable else DEALS.hard_to_fake
     params = {"as_of": table.cutoff.isoformat(), "settling_days": table.settling_days, "seed": seed}
-    with tracking.run(workspace, "deals", params={**params, "features": len(DEALS.names)}, head=table.head) as run:
-        fitted = fit_deals(table, seed)
+    params |= {"features": len(features), "manipulable": manipulable}
+    with tracking.run(workspace, "deals", params=params, head=table.head) as run:
+        fitted = fit_deals(table, seed, features)
         certificate = _certified(workspace, table, fitted)
         _log(run, fitted, certificate)
-        known, version = _register(workspace, run, table, fitted, certificate)
+        tags = {"as_of": table.cutoff.isoformat(), "manipulable": manipulable}
+        known, version = _register(workspace, run, table, fitted, certificate, tags)
         verdict, champion, promoted = _promote(workspace, version, known)
     rates = f"those of version {champion.number} ({champion.kind.replace('_', ' ')})"
     sentence = _sentence(certificate, fitted.baseline, "the deal model's" if promoted else rates, promoted)
@@ -124,14 +131,13 @@ def _log(run: Any, fitted: Fitted, certificate: Certificate) -> None:
 
 
 def _register(
-    workspace: Workspace, run: Any, table: TrainingTable, fitted: Fitted, certificate: Certificate
+    workspace: Workspace, run: Any, table: TrainingTable, fitted: Fitted, certificate: Certificate, tags: dict[str, Any]
 ) -> tuple[Version, Version]:
     """Register the baseline and the model, both taking the same columns; the model with its certificate."""
     from salesml.registry import catalog
     from salesml.registry.columns import columns_of
 
     columns, baseline = columns_of(table.X, DEALS.categorical), fitted.baseline
-    tags = {"as_of": table.cutoff.isoformat()}
 
     def register(name: str, **facts: Any) -> Version:
         with tempfile.TemporaryDirectory() as folder:

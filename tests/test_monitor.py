@@ -79,7 +79,8 @@ def test_figures_are_those_of_an_independent_computation(company: Workspace, wat
 def test_a_company_that_goes_on_as_before_gives_no_alarm(watched: DealMonitor) -> None:
     assert not watched.alarm and "no sign" in watched.sentence
     assert len(watched.inputs) and not watched.inputs["moved"].any()
-    assert not {"days_to_quarter_end", "owner_win_rate"} & set(watched.inputs["feature"])
+    assert not {"days_to_quarter_end", "owner_win_rate", "is_customer"} & set(watched.inputs["feature"])
+    assert {"owner_changes", "product_id", "score"} <= set(watched.inputs["feature"])
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 FEWEST_WEEKS = 4
 FEWEST_DEALS, FEWEST_EACH = 30, 10
 SECTIONS = ("source", "stage", "competitor_id", "region", "product_id", "segment", "type")
-OWN = [feature for feature in DEALS.features if feature.tables and not feature.name.endswith("_win_rate")]
-"""What is a deal's own. The calendar moves on and is no drift; a record of a rep or product is one number for all its deals
-at a time and moves with every closing, so that deals cannot be exchanged: what it does shows in the outcomes."""
+_SHARED = re.compile(r"(owner|account|product)_(?!changes|id)|is_customer")
+OWN = [feature for feature in DEALS.features if feature.tables and not _SHARED.match(feature.name)]
+"""What is a deal's own. The calendar moves on and is no drift; a record of a rep, account or product is one number for all its
+deals at a time and grows, so that deals cannot be exchanged between two times: what it does shows in the outcomes."""
 OUTCOME_COLUMNS = ["figure", "live", "lo", "hi", "promised"]
 COHORTS = ["first", "rows", "entities", "predicted", "observed", "lo", "hi"]
 DATED = ["target", "rows", "entities", "predicted", "observed", "lo", "hi"]

@@ -369,3 +369,23 @@ def test_charts_tell_their_numbers_in_words(found):
         "Discovery" in figures.stages_table(found.stages, "USD").html
         and "Discovery" in figures.ends_table(found.stages).html
     )
+
+
+def test_an_amount_told_only_at_the_close_makes_no_size(workspace):
+    told = [
+        ("a", "open", None, 1),
+        ("a", "won", 500, 9),
+        ("b", "open", 100, 1),
+        ("b", "won", 900, 9),
+        ("c", "open", 300, 1),
+    ]
+    rows = [
+        {"opportunity_id": deal, "change_id": status, "status": status, "amount": amount}
+        | {"occurred_at": dt.datetime(2024, 1, day, tzinfo=dt.UTC)}
+        for deal, status, amount, day in told
+    ]
+    Lake(workspace).ingest({"opportunity": pa.Table.from_pylist(rows)}, origin="test")
+    view = visible(Lake(workspace).open(), "2024-02-01")
+    found = cycle.cycles(view, timeline(view)).set_index("opportunity_id")
+    assert found["size"].to_dict() == {"a": cycle.UNKNOWN, "b": "1: under 150", "c": "4: 250 or more"}
+    assert found["amount"].astype(float).to_dict() == {"a": 500, "b": 900, "c": 300}

@@ -30,8 +30,8 @@ def lives(rows: pd.DataFrame) -> pd.DataFrame:
     """How long each deal was open. Grain: one row per deal of `stages.timeline`.
 
     Columns: opportunity_id, opened_at, closed_at (missing while open), outcome (won, lost, no_decision; missing while open),
-    days (open in all: the time a reopened deal lay closed does not count), reopened (times), entered_closed (recorded as
-    closed from the start: its cycle is not known).
+    days (open in all: the time a reopened deal lay closed does not count), open_amount (as last told while open), reopened
+    (times), entered_closed (recorded as closed from the start: its cycle is not known).
     """
     deal, over = rows["opportunity_id"], rows["status"].isin(CLOSED)
     first = deal.ne(deal.shift())
@@ -42,7 +42,7 @@ def lives(rows: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
     found = marked.groupby("opportunity_id", sort=True).agg(
         opened_at=("at", "first"), closed_at=("closing", "last"), outcome=("status", "last"), days=("open_days", "sum"),
-        reopened=("back", "sum"), ever_open=("still", "any"),
+        reopened=("back", "sum"), ever_open=("still", "any"), open_amount=("amount", "last"),
     )  # fmt: skip
     closed = found["outcome"].isin(CLOSED)
     found["outcome"] = found["outcome"].astype("object").where(closed, None)
@@ -56,8 +56,8 @@ def cycles(view: View, rows: pd.DataFrame) -> pd.DataFrame:
 
     Further columns: name, amount (workspace currency), present_owner, and those of `BY`. Ids are replaced by names (with the
     id where two share one). Owner, team, region (the rep's, else the account's) and territory are those of the beginning: a
-    deal handed over has lasted long already, which would make its new owner slow. Size is a quarter of the known amounts as
-    they are now.
+    deal handed over has lasted long already, which would make its new owner slow. Size is a quarter of the
+    amounts as last told while open: an amount that only won deals have would give their end away.
     """
     workspace = view.tables.workspace
     columns = ["name", "amount", "currency", "owner_id", "account_id", "product_id", "segment", "source", "type"]
@@ -77,7 +77,7 @@ def cycles(view: View, rows: pd.DataFrame) -> pd.DataFrame:
             "opportunity_id", "product_id", "territory_id", "owner_id", "team_id", "segment", "source", "type",
             "product_name", "territory_name", "user_name", "team_name", amount=ibis.ifelse(own, state.amount, None),
             region=ibis.coalesce(state.user_region, state.account_region),
-            present_owner=state.present_owner,
+            present_owner=state.present_owner, own=own,
             name=ibis.coalesce(state.name, state.opportunity_id),
         )
     )  # fmt: skip
@@ -89,9 +89,10 @@ def cycles(view: View, rows: pd.DataFrame) -> pd.DataFrame:
     )
     for id_, name in named:
         told[id_] = _named(told[id_], told.pop(name))
-    told["size"] = size_bands(told["amount"].astype("float64"))
-    told[list(BY)] = told[list(BY)].fillna(UNKNOWN)
-    return lives(rows).merge(told, "left", "opportunity_id")
+    found = lives(rows).merge(told, "left", "opportunity_id")
+    found["size"] = size_bands(found["open_amount"].where(found.pop("own").fillna(True).astype(bool)))
+    found[list(BY)] = found[list(BY)].fillna(UNKNOWN)
+    return found
 
 
 def size_bands(amounts: pd.Series) -> pd.Series:

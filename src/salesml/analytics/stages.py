@@ -51,11 +51,11 @@ def timeline(view: View) -> pd.DataFrame:
     """Every change of every deal known to an instant's view, deleted deals left out, in the order of events.
 
     Grain: one row per deal and change. Columns: opportunity_id, at (occurred_at, at most as_of), until (the next change of
-    the deal, else as_of), status (open until told otherwise), stage (as last told while open; missing before any), stage_order
-    (of a stage told here).
+    the deal, else as_of), status (open until told otherwise), stage and amount (as last told while open; missing before any),
+    stage_order (of a stage told here).
     """
     assert view.as_of is not None, "the timeline is asked of an instant"
-    facts = view.facts("opportunity").select(*_ORDER, "stage", "stage_order", "status")
+    facts = view.facts("opportunity").select(*_ORDER, "stage", "stage_order", "status", "amount")
     gone = view.state("opportunity", ["deleted"]).filter(lambda rows: ibis.coalesce(rows.deleted, False))
     rows = view.frame(facts.anti_join(gone, "opportunity_id")).sort_values(_ORDER, ignore_index=True)
     as_of = pd.Timestamp(view.as_of)
@@ -69,6 +69,7 @@ def _told(rows: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     over = status.isin(CLOSED)
     told = {
         "stage": rows["stage"].mask(over).groupby(deal).ffill(),
+        "amount": rows["amount"].astype("float64").mask(over).groupby(deal).ffill(),
         "stage_order": rows["stage_order"].where(rows["stage"].notna()),
     }
     until = rows.groupby(deal)["at"].shift(-1).fillna(as_of)

@@ -89,9 +89,9 @@ def alerts_table(alerts: pd.DataFrame) -> HtmlTable:
 def ageing_table(ageing: pd.DataFrame, currency: str) -> HtmlTable:
     """Open deals by stage beside the stays that moved on; the frame is `workflows.health.PipelineHealth.ageing`."""
     names = {
-        "open_deals": "open deals", "median_days": "median days there", "usual_days": "usual", "long_days": "9 in 10 took under",
-        "longer": "deals there longer", "amount_longer": "their amount",
+        "open_deals": "open deals", "median_days": "median there", "usual_days": "usual", "long_days": "9 in 10 under",
+        "longer": "longer than that", "amount_longer": "their amount",
     }  # fmt: skip
-    units = {"usual": "days", "9 in 10 took under": "days", "their amount": currency}
-    formats = {**dict.fromkeys(("median days there", "usual", "9 in 10 took under"), ".0f"), "their amount": ",.0f"}
+    units = {"median there": "days", "usual": "days", "9 in 10 under": "days", "their amount": currency}
+    formats = {**dict.fromkeys(("median there", "usual", "9 in 10 under"), ".0f"), "their amount": ",.0f"}
     return table(ageing.rename(columns=names), "Age of open deals by stage", units=units, formats=formats)

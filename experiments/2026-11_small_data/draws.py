@@ -51,8 +51,8 @@ def drawn(closed: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return closed.iloc[np.sort(np.concatenate(places))]
 
 
-def fitted(handful: pd.DataFrame, y: np.ndarray, beside: bool) -> dict[str, BaseRate | GroupRate | OdooBayes | Handful]:
-    """The models compared, each of the same handful; those that only put the outcome into light where `beside`."""
+def fitted(handful: pd.DataFrame, y: np.ndarray, mixed: np.ndarray | None) -> dict[str, BaseRate | GroupRate | OdooBayes | Handful]:
+    """The models compared, each of the same handful; those that only put the outcome into light if `mixed` gives it shuffled."""
     columns, names = features(handful)
     X = handful[columns]
     found: dict[str, BaseRate | GroupRate | OdooBayes | Handful] = {
@@ -61,9 +61,8 @@ def fitted(handful: pd.DataFrame, y: np.ndarray, beside: bool) -> dict[str, Base
         "Odoo's naive Bayes": OdooBayes.fit(X, y, categorical=names),
         "handful": Handful.fit(X, y, categorical=names, expected=DEAL_EXPECTATIONS),
     }
-    if beside:
+    if mixed is not None:
         own = handful.assign(chance=logit(handful["p_win"].clip(1e-4, 1 - 1e-4)))[["chance"]]
-        mixed = np.random.default_rng(len(y)).permutation(y)
         found["handful, nothing expected"] = Handful.fit(X, y, categorical=names)
         found["true chance as the one column"] = Handful.fit(own, y)
         found["handful, outcomes shuffled"] = Handful.fit(X, mixed, categorical=names, expected=DEAL_EXPECTATIONS)
@@ -81,7 +80,8 @@ def judged(path: Path) -> list[dict]:
     for draw in range(PARAMS["draws"]):
         handful = drawn(closed, rng)
         y = handful["won"].to_numpy(dtype="float64")
-        models = fitted(handful, y, draw < PARAMS["draws_beside"])
+        shuffled = np.random.default_rng([int(rows["seed"].iloc[0]), draw]).permutation(y)
+        models = fitted(handful, y, shuffled if draw < PARAMS["draws_beside"] else None)
         base = models["base rate"].predict(asked)
         for name, model in models.items():
             q, truth = model.predict(asked), np.full(len(p), y.mean()) if name.endswith("shuffled") else p

@@ -24,7 +24,7 @@ INTERCEPT_SPREAD = 2.0
 TRUST_SPREAD = 0.3
 SPREADS = (0.0, 0.3, 0.6, 1.2, 2.4)
 LESS_LIKELY = 4.0  # each spread beforehand so many times less likely than the one before it
-FOLDS = 60
+ONE_BY_ONE, PARTS = 60, 20
 FAVOUR = math.log(3)
 """Odds of 3 to 1 are where evidence begins to be substantial (Jeffreys 1961, appendix B)."""
 POWER = 0.8
@@ -75,7 +75,7 @@ class Evidence:
         """The verdict for a reader."""
         seen = f"{self.entities:,} outcomes, {self.positives:,.0f} of them positive"
         favour = math.exp(min(abs(self.entities * self.gain), 50.0))
-        odds = f"left out one by one, they favour the {'model' if self.gain >= 0 else 'base rate'} at {favour:.3g} : 1"
+        odds = f"left out in turn, they favour the {'model' if self.gain >= 0 else 'base rate'} at {favour:.3g} : 1"
         if self.enough:
             return f"Scores come from a model of {seen}; {odds}."
         if self.needed is None:
@@ -119,8 +119,8 @@ class Handful:
         """Fit on all rows, those of `calibration` too; rows of one entity (`groups`) share the weight of one.
 
         `expected`: log-odds per standard deviation of a number, by column; columns that are not there are passed over. Left
-        out in turn: every entity, or from 61 entities on 60 parts of them drawn by `seed`. Raises NotEnoughData
-        below two outcomes of a kind.
+        out in turn: every entity, or, of more than 60, 20 parts of them drawn by `seed`. Raises NotEnoughData below two
+        outcomes of a kind.
         """
         frame, outcomes, entities = together(X, y, calibration, groups, calibration_groups)
         outcomes = require_classes(outcomes, least=2)
@@ -264,10 +264,11 @@ def _laplace(
 def _left_out(problem: _Problem, entities: np.ndarray, seed: int) -> Evidence:
     """Log loss of the base rate minus the model's on entities neither has seen, each entity once."""
     count = int(entities.max()) + 1
-    part = np.random.default_rng(seed).permutation(count) % min(FOLDS, count)
+    parts = count if count <= ONE_BY_ONE else PARTS
+    part = np.random.default_rng(seed).permutation(count) % parts
     y, w = problem.outcomes, problem.weights
     gains = np.zeros(len(y))
-    for number in range(min(FOLDS, count)):
+    for number in range(parts):
         out = part[entities] == number
         rate, mean = _rate(y[~out], w[~out]), problem.mean(~out)
         z = np.clip(mean[0] + problem.columns[out] @ mean[1:], -LOGIT_LIMIT, LOGIT_LIMIT)

@@ -30,14 +30,33 @@ class Calibration:
         return self.ece.value <= self.bar
 
 
-def reliability(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
-    """One row per equal-count bin of p: rows, mean predicted, share observed, its 90 % Jeffreys interval lo and hi."""
+def reliability(y: np.ndarray, p: np.ndarray, groups: np.ndarray | None = None) -> pd.DataFrame:
+    """One row per equal-count bin of p: rows, mean predicted, share observed, its 90 % Jeffreys interval lo and hi.
+
+    Rows of one entity of `groups` share their outcome: the interval is that of as many independent rows as they are worth
+    (Korn and Graubard 1998).
+    """
     bins = _Bins(p)
     frame = pd.DataFrame({"bin": bins.place, "p": bins.p, "y": bins.shared(y)})
     table = frame.groupby("bin").agg(rows=("p", "size"), predicted=("p", "mean"), observed=("y", "mean"))
-    posterior = beta(table["observed"] * table["rows"] + 0.5, (1 - table["observed"]) * table["rows"] + 0.5)
+    worth = table["rows"]
+    if groups is not None:
+        parts = frame.assign(entity=groups).groupby("bin")
+        worth = pd.Series({number: _worth(part["y"].to_numpy(), part["entity"].to_numpy()) for number, part in parts})
+    posterior = beta(table["observed"] * worth + 0.5, (1 - table["observed"]) * worth + 0.5)
     lo, hi = np.minimum(posterior.ppf(0.05), table["observed"]), np.maximum(posterior.ppf(0.95), table["observed"])
     return table.assign(lo=lo, hi=hi).reset_index()
+
+
+def _worth(y: np.ndarray, entity: np.ndarray) -> float:
+    """How many independent rows tell as much of the mean of y: by the spread of entities' sums, at most the rows."""
+    codes = pd.factorize(entity, use_na_sentinel=False)[0]
+    sizes, share = np.bincount(codes), float(y.mean())
+    count = len(sizes)
+    squares = float(np.sum((np.bincount(codes, y) - share * sizes) ** 2)) * count / max(1, count - 1)
+    if squares == 0 or count == 1:
+        return float(count)  # all alike: the spread tells nothing
+    return float(np.clip(share * (1 - share) * len(y) ** 2 / squares, 1, len(y)))
 
 
 def ece(y: np.ndarray, p: np.ndarray) -> float:
@@ -46,7 +65,13 @@ def ece(y: np.ndarray, p: np.ndarray) -> float:
 
 
 def ece_bar(
-    p: np.ndarray, figure: float, groups: np.ndarray | None = None, *, draws: int = 400, seed: int = 0
+    p: np.ndarray,
+    figure: float,
+    groups: np.ndarray | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    draws: int = 400,
+    seed: int = 0,
 ) -> float:
     """`figure`, or the 95th percentile of the error of perfectly calibrated p on as many rows, whichever is larger.
 
@@ -55,7 +80,8 @@ def ece_bar(
     bins = _Bins(p)
     codes = np.arange(len(p)) if groups is None else pd.factorize(np.asarray(groups), use_na_sentinel=False)[0]
     rng = np.random.default_rng(seed)
-    errors = [bins.ece((rng.random(codes.max() + 1)[codes] < bins.p).astype("float64")) for _ in range(draws)]
+    drawn = ((rng.random(codes.max() + 1)[codes] < bins.p).astype("float64") for _ in range(draws))
+    errors = [bins.ece(y, weights) for y in drawn]
     return max(figure, float(np.quantile(errors, 0.95)))
 
 
@@ -92,25 +118,27 @@ def calibration(
     p: np.ndarray,
     groups: np.ndarray | None = None,
     *,
+    weights: np.ndarray | None = None,
     figure: float = 0.015,
     resamples: int = 200,
     seed: int = 0,
 ) -> Calibration:
     """All figures of calibration with 90 % intervals resampled by entity; `figure` is the bar asked of the error.
 
+    `weights` per row, such as amounts, weigh the rows within and between the bins (which stay equal in count), and in the line.
     Resampling adds noise that the error counts as error, so its interval is moved back by the median of what it adds.
     """
-    bins, weights = _Bins(p), list(row_weights(len(y), groups, resamples, seed))
-    error = bins.ece(y)
-    errors = np.array([bins.ece(y, w) for w in weights])
+    bins, own = _Bins(p), np.ones(len(y)) if weights is None else weights
+    drawn = (own * w for w in row_weights(len(y), groups, resamples, seed))
+    found = np.array([(bins.ece(y, w), *slope_and_intercept(y, p, w)) for w in drawn])
+    error, errors = bins.ece(y, weights), found[:, 0]
     error_interval = percentile_interval(np.maximum(errors - np.median(errors) + error, 0))
-    lines = np.array([slope_and_intercept(y, p, w) for w in weights])
-    slope, intercept = slope_and_intercept(y, p)
+    slope, intercept = slope_and_intercept(y, p, weights)
     return Calibration(
         Measured(error, *error_interval),
-        ece_bar(p, figure, groups, seed=seed),
-        Measured(slope, *percentile_interval(lines[:, 0])),
-        Measured(intercept, *percentile_interval(lines[:, 1])),
+        ece_bar(p, figure, groups, weights=weights, seed=seed),
+        Measured(slope, *percentile_interval(found[:, 1])),
+        Measured(intercept, *percentile_interval(found[:, 2])),
     )
 
 

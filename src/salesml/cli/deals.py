@@ -34,15 +34,17 @@ def train_deals(
     """Train the deal model on weekly snapshots of open deals."""
     workspace = workspace_of(context)
     with step("training the deal model"):
-        from salesml.workflows.train_deals import train_deals as train
+        from salesml.workflows.train_deals import DealTraining
+        from salesml.workflows.train_few import train_what_fits
 
-        result = train(workspace, as_of, seed, manipulable)
+        result = train_what_fits(workspace, as_of, seed, manipulable)
     console.print(f"[bold]{result.sentence}[/]")
+    verdict = "too few outcomes to hold some back for a test"
+    if isinstance(result, DealTraining):
+        verdict, found = result.verdict, result.calibration
+        console.print(f"calibration slope {found.slope}, error (ECE) {found.ece} with bar {found.bar:.3f}")
     console.print(
-        f"calibration slope {result.calibration.slope}, error (ECE) {result.calibration.ece} with bar {result.calibration.bar:.3f}"
-    )
-    console.print(
-        f"version {result.version.number}: {result.verdict}; champion is version {result.champion.number} ({result.champion.kind})"
+        f"version {result.version.number}: {verdict}; champion is version {result.champion.number} ({result.champion.kind})"
     )
 
 
@@ -67,6 +69,8 @@ def show_scores(context: typer.Context, as_of: str | None, rows: int = 15) -> No
         f"amount {workspace.settings.currency}",
         "P(win)",
         "90 % interval",
+        "won this quarter",
+        "closes about",
         "strongest factor",
         box=None,
     )
@@ -74,11 +78,20 @@ def show_scores(context: typer.Context, as_of: str | None, rows: int = 15) -> No
         texts = ["" if pd.isna(row[name]) else escape(str(row[name])) for name in ("opportunity_id", "name", "stage")]
         amount = "unknown" if pd.isna(row["amount"]) else f"{row['amount']:,.0f}"
         interval = f"{row['lo']:.0%} to {row['hi']:.0%}"
-        table.add_row(*texts, amount, f"{row['probability']:.0%}", interval, escape(_strongest(row["factors"])))
+        beside = f" ({row['adjusted_by']}: {row['adjusted_probability']:.0%})" if row["adjusted"] else ""
+        told = [f"{row['probability']:.0%}{escape(beside)}", interval, *_when(row)]
+        table.add_row(*texts, amount, *told, escape(_strongest(row["factors"])))
     console.print(table)
     console.print(
         f"{len(scored):,} open deals scored as of {workspace.local_date(scored['as_of'].iloc[0].to_pydatetime())}; table prediction"
     )
+
+
+def _when(row: dict) -> list[str]:
+    """P(won this quarter) and the day by which half of such deals are closed, where the model knows of time."""
+    if "p_quarter" not in row:
+        return ["", ""]
+    return [f"{row['p_quarter']:.0%}", "later" if row["close_expected"] is None else f"{row['close_expected']:%d %b %Y}"]
 
 
 def forecast_revenue(

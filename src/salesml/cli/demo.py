@@ -67,14 +67,14 @@ def _deals(workspace: Workspace) -> str:
     try:
         with step("training the deal model on weekly snapshots, beside base rate, stage rate, naive Bayes"):
             from salesml.workflows.deals import score_deals
-            from salesml.workflows.train_deals import train_deals
+            from salesml.workflows.train_few import train_what_fits
 
-            training = train_deals(workspace)
+            told = train_what_fits(workspace).sentence
         with step("scoring the open deals"):
             scored = score_deals(workspace)
     except NotEnoughData as lack:
         return f"Deals are not scored: {lack}."
-    return f"{training.sentence} {len(scored):,} open deals are scored."
+    return f"{told} {len(scored):,} open deals are scored."
 
 
 def _revenue(workspace: Workspace) -> str:

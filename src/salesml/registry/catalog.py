@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHAMPION", "PREVIOUS", "Registered", "Version", "champion", "find", "load", "load_pyfunc", "promote",
            "register", "versions"]  # fmt: skip
-BASELINES = ("base_rate", "group_rate")
+BASELINES = ("base_rate", "group_rate", "handful")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 
 
@@ -108,7 +108,7 @@ def register(
     """Register the scorer saved in `folder` as the next version of `name`, in the open `run` or one of its own.
 
     `columns` are what callers send, so that baseline and model of one name take the same rows; the scorer's features
-    where none are given. A baseline (base_rate or group_rate) becomes champion where there is none. A study is a model
+    where none are given. A baseline (a rate, or the scorer for few outcomes) becomes champion where there is none. A study is a model
     of one closed-row table: exempt from the gate, champion at once, and never under a name that the gate guards.
     BadParameter for a name that is not 1 to 100 letters, digits, `_`, `-`, `.`.
     """

@@ -108,10 +108,12 @@ def score_deals(
     Grain: one row per open deal, the most probable first: opportunity_id, name, stage, owner_id, amount, probability, lo, hi
     (90 % interval), factors; and where the model knows of time: p_month and p_quarter (won before the month, the fiscal
     quarter ends), close_early, close_expected, close_late (days by which 10, 50 and 90 % of such deals are closed; null
-    where that lies too far ahead to tell), slip (chance not to be closed by the end of its close_date).
+    where that lies too far ahead to tell), slip (chance not to be closed by the end of its close_date); and what a person
+    has put beside the model's number (see `adjustments.with_adjustments`), which stays as it is.
     Writes table `prediction`; scoring again with the same version and day changes nothing.
     """
     from salesml.registry import catalog
+    from salesml.workflows.adjustments import in_force, with_adjustments
 
     tables = Lake(workspace).open()
     cutoff = tables.instant(as_of)
@@ -129,13 +131,14 @@ def score_deals(
     outlook = scorer.outlook(rows[DEALS.names])
     rows = rows[kept].join(scored)
     if outlook is not None:
-        rows = rows.join(_timing(rows, outlook, workspace, cutoff))
+        rows = rows.join(timing(rows, outlook, workspace, cutoff))
     _keep(workspace, rows, scorer, tables.head.id)
+    rows = with_adjustments(rows, in_force(view))
     return rows.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
 
 
-def _timing(rows: pd.DataFrame, outlook: Outlook, workspace: Workspace, cutoff: dt.datetime) -> pd.DataFrame:
-    """p_month, p_quarter, close_early, close_expected, close_late, slip per row."""
+def timing(rows: pd.DataFrame, outlook: Outlook, workspace: Workspace, cutoff: dt.datetime) -> pd.DataFrame:
+    """p_month, p_quarter, close_early, close_expected, close_late, slip (see `score_deals`) per row with a close_date."""
     day = workspace.local_date(cutoff)
     due = pd.to_datetime(rows["close_date"]).to_numpy(dtype="datetime64[D]")
     until_due = (due - np.datetime64(day)).astype("float64") + 1  # to the end of that day

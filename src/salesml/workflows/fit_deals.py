@@ -111,10 +111,14 @@ def quarter_ends(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _calibrator(*parts: tuple[np.ndarray, pd.DataFrame]) -> Calibrator:
-    """Recalibration from log-odds on rows the model had not seen; a deal counts once, however many snapshots it has."""
+    """Recalibration from log-odds on rows the model had not seen; all snapshots of a deal together count as one outcome.
+
+    Every snapshot has the same weight: one that falls with the snapshots a deal has would depend on how long it came to
+    live, which nobody knows at the snapshot, and bends what is straight.
+    """
     logits = np.concatenate([part[0] for part in parts])
     rows = pd.concat([part[1][["opportunity_id", "won"]] for part in parts], ignore_index=True)
-    weights = 1 / rows.groupby("opportunity_id")["won"].transform("size").to_numpy(dtype="float64")
+    weights = np.full(len(rows), rows["opportunity_id"].nunique() / len(rows))
     return fit_calibrator(logits, rows["won"].to_numpy(), weights)
 
 

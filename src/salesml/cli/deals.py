@@ -89,9 +89,12 @@ def show_scores(context: typer.Context, as_of: str | None, rows: int = 15) -> No
 
 def _when(row: dict) -> list[str]:
     """P(won this quarter) and the day by which half of such deals are closed, where the model knows of time."""
+    import pandas as pd
+
     if "p_quarter" not in row:
         return ["", ""]
-    return [f"{row['p_quarter']:.0%}", "later" if row["close_expected"] is None else f"{row['close_expected']:%d %b %Y}"]
+    closes = row["close_expected"]
+    return [f"{row['p_quarter']:.0%}", "later" if pd.isna(closes) else f"{closes:%d %b %Y}"]
 
 
 def forecast_revenue(

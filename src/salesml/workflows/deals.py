@@ -144,7 +144,7 @@ def timing(rows: pd.DataFrame, outlook: Outlook, workspace: Workspace, cutoff: d
     until_due = (due - np.datetime64(day)).astype("float64") + 1  # to the end of that day
     until_due[np.isnat(due)] = np.nan
     closes = {
-        name: pd.to_datetime(np.datetime64(day) + np.ceil(outlook.closes_in(share)).astype("timedelta64[D]")).date
+        name: (pd.Timestamp(day) + pd.to_timedelta(np.ceil(outlook.closes_in(share)), unit="D")).date
         for name, share in (("close_early", 0.1), ("close_expected", 0.5), ("close_late", 0.9))
     }
     month_end = (day.replace(day=1) + dt.timedelta(days=31)).replace(day=1)

@@ -147,11 +147,12 @@ def _money(y: np.ndarray, p: np.ndarray, amount: np.ndarray, entity: np.ndarray)
 
 def _segments(rows: pd.DataFrame, p: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     frame = pd.DataFrame({"won": rows["won"].to_numpy(), "p": p, "entity": rows["entity"].to_numpy()})
-    labels = {name: rows[name].astype("string").fillna(MISSING).to_numpy() for name in names}
+    labels = {name: rows[name].astype("string").fillna(MISSING) for name in names}
+    labels["amount"] = pd.Series(_quarters(rows["amount"]))
     groups = [
         (name, str(label), part)
-        for name, told in {**labels, "amount": _quarters(rows["amount"])}.items()
-        for label, part in frame.groupby(told, observed=True)
+        for name, told in labels.items()
+        for label, part in frame.groupby(told.reset_index(drop=True), observed=True)
         if part["entity"].nunique() >= LEAST_ENTITIES
     ]
     level = 1 - FALSE_ALARMS / max(1, len(groups))
@@ -169,8 +170,8 @@ def _segments(rows: pd.DataFrame, p: np.ndarray, names: Sequence[str]) -> pd.Dat
 def _quarters(amount: pd.Series) -> pd.Categorical:
     """The quarter of the rows each amount lies in; equal amounts in the same one."""
     share = amount.astype("float64").rank(method="average", pct=True)
-    codes = np.searchsorted([0.25, 0.5, 0.75], share.fillna(0))
-    return pd.Categorical.from_codes(np.where(share.isna(), len(QUARTERS), codes), [*QUARTERS, MISSING])
+    codes = np.where(share.isna(), len(QUARTERS), np.searchsorted([0.25, 0.5, 0.75], share.fillna(0)))
+    return pd.Categorical.from_codes(codes.tolist(), [*QUARTERS, MISSING])
 
 
 def _gap(y: np.ndarray, p: np.ndarray, entity: np.ndarray, level: float) -> Measured:

@@ -1,4 +1,4 @@
-"""Registered models: list, promote, serve; the tracking user interface."""
+"""Registered models: list, certify, promote, serve; the tracking user interface."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")]
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     app.command("models")(models)
+    app.command("certificate")(certificate)
     app.command("promote")(promote)
     app.command("serve")(serve)
     app.command("tracking")(tracking)
@@ -44,6 +45,25 @@ def models(context: typer.Context) -> None:
             version.name, str(version.number), ", ".join(version.aliases), version.kind, role, metrics, created
         )
     console.print(table)
+
+
+def certificate(
+    context: typer.Context,
+    version: Annotated[int, typer.Argument(min=0, help="Version of the deal model; 0: the champion.")] = 0,
+) -> None:
+    """How far the deal scores can be trusted: calibration on the day they were shown, beside simple peers, and limits."""
+    from rich.markup import escape
+
+    from salesml.workflows.certificate import deal_certificate
+
+    found = deal_certificate(workspace_of(context), version)
+    console.print(f"[bold]{escape(found.answer)}[/]")
+    if found.certificate is None:
+        return
+    for metric in ("auc", "brier", "log_loss", "top_decile_lift"):
+        console.print(f"{metric.replace('_', ' ')} {found.certificate.figure(metric)}")
+    for told in (found.segments, found.money, *found.certificate.limits):
+        console.print(escape(told))
 
 
 def promote(

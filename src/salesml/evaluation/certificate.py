@@ -171,7 +171,8 @@ def _quarters(amount: pd.Series) -> pd.Categorical:
     """The quarter of the rows each amount lies in; equal amounts in the same one."""
     share = amount.astype("float64").rank(method="average", pct=True)
     codes = np.where(share.isna(), len(QUARTERS), np.searchsorted([0.25, 0.5, 0.75], share.fillna(0)))
-    return pd.Categorical.from_codes(codes.tolist(), [*QUARTERS, MISSING])
+    names = [*QUARTERS, MISSING]
+    return pd.Categorical(np.array(names)[codes], names, ordered=True)
 
 
 def _gap(y: np.ndarray, p: np.ndarray, entity: np.ndarray, level: float) -> Measured:

@@ -13,7 +13,7 @@ import pytest
 from scipy.special import logit
 
 import salesml
-from salesml.errors import BadParameter, NotEnoughData
+from salesml.errors import BadInput, BadParameter, NotEnoughData
 from salesml.features.deals import DEALS
 from salesml.lake import Lake, visible
 from salesml.models.deals import blocks, label, settling_days
@@ -164,6 +164,22 @@ def test_timing_agrees_with_the_score(small_workspace: Workspace) -> None:
     dated = kept[(kept["target"] == "won_in_quarter") & (kept["model_version"] == str(number))].set_index("entity_id")["point"]
     expected = scored.set_index("opportunity_id")["p_quarter"]
     np.testing.assert_allclose(dated.loc[expected.index], expected)
+
+
+def test_the_endpoint_s_answer_can_hold_the_timing(small_workspace: Workspace) -> None:
+    from salesml.registry import catalog
+
+    rows = DEALS.frame(visible(Lake(small_workspace).open(), Lake(small_workspace).open().instant()))
+    rows = rows[rows["status"] == "open"][DEALS.names].head(20)
+    versions = catalog.versions(small_workspace, MODEL)
+    timed = catalog.load(small_workspace, MODEL, next(v.number for v in versions if v.kind == "competing_risks"))
+    found = timed.predictions(rows, timing=True)
+    assert (found["won_30d"] <= found["won_90d"]).all() and (found["won_90d"] <= found["closed_90d"]).all()
+    assert (found["won_90d"] <= found["probability"] + 1e-9).all()
+    assert json.loads(json.dumps(found.to_dict("records"), allow_nan=False)), "what lies too far ahead is null"
+    plain = catalog.load(small_workspace, MODEL, next(v.number for v in versions if v.baseline))
+    with pytest.raises(BadInput, match="knows nothing of time"):
+        plain.predictions(rows, timing=True)
 
 
 def test_baseline_is_registered_and_something_is_champion(small_workspace: Workspace) -> None:

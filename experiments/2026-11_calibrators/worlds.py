@@ -48,7 +48,7 @@ def logits(knobs: dict[str, Any]) -> pd.DataFrame:
 def main(folder: Path) -> None:
     """Write one Parquet file a company that is not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    for knobs in PARAMS["companies"]:
+    for knobs in [*PARAMS["companies"], *PARAMS["confirming"]]:
         path = folder / f"{knobs['seed']}.parquet"
         if not path.exists():
             logits(knobs).to_parquet(path)

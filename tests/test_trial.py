@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from salesml import trial, world
+from salesml.analytics.likeness import slope
 from salesml.errors import BadInput, BadParameter, UnknownName, WorkspaceError
 from salesml.lake import Lake, visible
-from salesml.trial.effects import slope
 from salesml.workspace import Workspace
 from salesml.world import drawer
 

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from salesml.analytics.likeness import Estimate, slope
 from salesml.errors import NotEnoughData
 from salesml.lake import visible
 from salesml.models.deals import LEAST_OUTCOMES
 from salesml.trial.case import Case, Figure, failed, figures
 
 MEETING, NURTURE = "effect of a meeting", "effect of nurture mails"
-Z = 1.959964
 OLD_ENOUGH_DAYS = 120
 CONFOUNDERS = ("stage", "type", "segment", "source", "competitor_id", "forecast_category")
 MEASURED = (
     "age_days", "inbound_28d", "activities_28d", "meetings", "days_since_inbound", "close_date_changes", "owner_win_rate",
     "amount",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An effect on a share (points of 1) with its 95 % interval."""
-
-    estimate: float
-    lo: float
-    hi: float
 
 
 def judge_effects(case: Case) -> list[Figure]:
@@ -83,18 +73,6 @@ def _nurture(case: Case) -> list[Figure]:
         estimate = slope(treated[chosen], converted[chosen], np.zeros((n, 0)), np.arange(n))
         found += _judged(NURTURE, method, estimate, float(uplift[chosen].mean()))
     return found
-
-
-def slope(treated: np.ndarray, outcome: np.ndarray, covariates: np.ndarray, groups: np.ndarray) -> Estimate:
-    """Least-squares effect of a treatment with covariates held, 95 % interval robust to clusters (Liang & Zeger 1986)."""
-    design = np.column_stack([treated, np.ones(len(treated)), covariates])
-    bread = np.linalg.pinv(design.T @ design)
-    coefficient = bread @ (design.T @ outcome)
-    score = design * (outcome - design @ coefficient)[:, None]
-    summed = np.zeros((int(groups.max()) + 1, design.shape[1]))
-    np.add.at(summed, groups, score)
-    error = float(np.sqrt((bread @ (summed.T @ summed) @ bread)[0, 0]))
-    return Estimate(float(coefficient[0]), float(coefficient[0]) - Z * error, float(coefficient[0]) + Z * error)
 
 
 def _judged(part: str, method: str, found: Estimate, truth: float) -> list[Figure]:

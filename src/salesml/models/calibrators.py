@@ -1,4 +1,4 @@
-"""Recalibration in log-odds: intercept + slope · logit, with a slope that is always positive."""
+"""Recalibration in log-odds: intercept + slope · logit, with a slope that is always positive (decision 0006: why a line)."""
 
 from __future__ import annotations
 

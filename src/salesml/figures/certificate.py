@@ -12,7 +12,7 @@ from salesml.figures.tables import HtmlTable, table
 NOTHING = "Nothing is measured: no certificate, or too few deals."
 
 
-def reliability_figure(reliability: pd.DataFrame, title: str = "Predicted and observed") -> go.Figure:
+def reliability_figure(reliability: pd.DataFrame, title: str = "On the line, scores mean what they say") -> go.Figure:
     """Share won against mean P(win), by tenth of the scores, with 90 % intervals; `Certificate.reliability`."""
     return finished(go.Figure(), title, NOTHING) if reliability.empty else calibration_figure(reliability, title)
 

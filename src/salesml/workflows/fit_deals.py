@@ -20,7 +20,6 @@ from salesml.models.deals import Blocks, blocks, label
 from salesml.models.hazard_trees import Growth
 from salesml.models.peers import OdooBayes
 from salesml.models.rates import BaseRate, GroupRate
-from salesml.models.scorer import Scorer
 from salesml.models.spells import known_at
 from salesml.workflows.deals import TrainingTable
 
@@ -39,34 +38,25 @@ class Fitted:
     split: Blocks
     tested: dict[str, np.ndarray]
     dated: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
-    final: dict[str, Scorer]
+    final: dict[str, Any]
     baseline: str
 
 
 def fit_deals(table: TrainingTable, seed: int = 0, features: Sequence[str] = tuple(DEALS.names)) -> Fitted:
-    """Fit when calibration began, calibrate; fit when the test began, test; fit at the cutoff, with both for recalibration.
+    """Fit when the test began, test; fit at the cutoff with the same settings, its slope recalibrated by what the test showed.
 
     `features`: what the deal model may go by; its peers go by what they always do.
     """
     split = blocks(table.labelled)
-    began, tested_from = split.calibration["as_of"].min(), split.tested_from
-    first = fit_at(table, began, seed, features)
-    model = first[MODEL]
-    assert isinstance(model, CompetingRisks)
-    earlier = (model.logits(split.calibration[DEALS.names]), split.calibration)
-    y = split.calibration["won"].to_numpy()
-    losses = {name: log_loss(y, first[name].predict(split.calibration[DEALS.names])) for name in (BASE, STAGE)}
-    then = fit_at(table, tested_from, seed, features, model.growths)
-    later = then[MODEL]
-    assert isinstance(later, CompetingRisks)
-    raw = later.logits(split.test[DEALS.names])
-    then[MODEL] = later.calibrated(_calibrator(earlier))
+    before, y = split.calibration, split.calibration["won"].to_numpy()
+    rates = rates_at(table, before["as_of"].min())
+    losses = {name: log_loss(y, rates[name].predict(before[DEALS.names])) for name in (BASE, STAGE)}
+    then = fit_at(table, split.tested_from, seed, features)
+    model = then[MODEL]
     tested = {name: scorer.predict(split.test[DEALS.names]) for name, scorer in then.items()}
     final = fit_at(table, pd.Timestamp(table.cutoff), seed, features, model.growths, MEMBERS)
-    newest = final[MODEL]
-    assert isinstance(newest, CompetingRisks)
-    final[MODEL] = newest.calibrated(_calibrator(earlier, (raw, split.test)))
-    dated = _dated(table, tested_from, later.calibrated(_calibrator(earlier)))
+    final[MODEL] = final[MODEL].calibrated(_slope(model.logits(split.test[DEALS.names]), split.test))
+    dated = _dated(table, split.tested_from, model)
     return Fitted(split, tested, dated, final, min(losses, key=lambda name: losses[name]))
 
 
@@ -77,23 +67,27 @@ def fit_at(
     features: Sequence[str],
     growths: Mapping[str, Growth] | None = None,
     members: int = 0,
-) -> dict[str, Scorer]:
-    """Base rate, stage rate, naive Bayes and the deal model, from what was known at an instant."""
+) -> dict[str, Any]:
+    """Base rate, stage rate, naive Bayes and the deal model (scorers by name), from what was known at an instant."""
     rows = table.snapshots[table.snapshots["as_of"] < instant]
-    lives = table.lives_at(instant)
-    settled = label(rows, lives, table.settling_days, instant.to_pydatetime())
+    model = CompetingRisks.fit(
+        rows[list(features)], spells(rows, table.lives_at(instant)), instant, growths=growths, members=members, seed=seed,
+        categorical=[name for name in DEALS.categorical if name in set(features)],
+    )  # fmt: skip
+    return {**rates_at(table, instant), MODEL: model}
+
+
+def rates_at(table: TrainingTable, instant: pd.Timestamp) -> dict[str, Any]:
+    """The peers alone, from snapshots old enough for 9 in 10 deals to be settled and decided by the instant."""
+    rows = table.snapshots[table.snapshots["as_of"] < instant]
+    settled = label(rows, table.lives_at(instant), table.settling_days, instant.to_pydatetime())
     X, y = settled[DEALS.names], settled["won"].to_numpy()
     known: dict[str, Any] = {"groups": settled["opportunity_id"].to_numpy()}
-    fitted: dict[str, Any] = {
+    return {
         BASE: BaseRate.fit(X, y, **known),
         STAGE: GroupRate.fit(X, y, column="stage", **known),
         BAYES: OdooBayes.fit(X, y, categorical=DEALS.categorical, **known),
-        MODEL: CompetingRisks.fit(
-            rows[list(features)], spells(rows, lives), instant, growths=growths, members=members, seed=seed,
-            categorical=[name for name in DEALS.categorical if name in set(features)],
-        ),
-    }  # fmt: skip
-    return fitted
+    }
 
 
 def spells(rows: pd.DataFrame, lives: pd.DataFrame) -> pd.DataFrame:
@@ -110,16 +104,15 @@ def quarter_ends(rows: pd.DataFrame) -> np.ndarray:
     return rows["days_to_quarter_end"].to_numpy(dtype="float64")
 
 
-def _calibrator(*parts: tuple[np.ndarray, pd.DataFrame]) -> Calibrator:
-    """Recalibration from log-odds on rows the model had not seen; all snapshots of a deal together count as one outcome.
+def _slope(logits: np.ndarray, test: pd.DataFrame) -> Calibrator:
+    """How much too sure or too timid the model was on the test block; all snapshots of a deal together count as one outcome.
 
-    Every snapshot has the same weight: one that falls with the snapshots a deal has would depend on how long it came to
-    live, which nobody knows at the snapshot, and bends what is straight.
+    The level is left alone: it goes up and down with the market, and the block's is not the next one's (decision 0008).
+    Snapshots weigh alike: a weight that falls with the number a deal has would depend on how long it came to live.
     """
-    logits = np.concatenate([part[0] for part in parts])
-    rows = pd.concat([part[1][["opportunity_id", "won"]] for part in parts], ignore_index=True)
-    weights = np.full(len(rows), rows["opportunity_id"].nunique() / len(rows))
-    return fit_calibrator(logits, rows["won"].to_numpy(), weights)
+    weights = np.full(len(test), test["opportunity_id"].nunique() / len(test))
+    slope = fit_calibrator(logits, test["won"].to_numpy(), weights).slope
+    return Calibrator(intercept=float(logits.mean()) * (1 - slope), slope=slope)
 
 
 def _dated(

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_app_pipeline import open_by_hand
 
-from salesml.apps import data, pipeline, story, text
+from salesml.apps import data, deals, pipeline, story, text
 from salesml.apps.data import ALL_REGIONS
 from salesml.figures.pipeline import fan
 from salesml.lake import Lake
@@ -50,6 +50,7 @@ def app(opened) -> Iterator[pipeline.PipelineApp]:
     yield opened
     opened.as_of.value = opened.as_of.options[0][1]
     opened.region.value, opened.minimum.value, opened.show.value, opened.rows.value = ALL_REGIONS, 0, True, 10
+    opened.order.value = deals.ATTENTION
     opened.tabs.selected_index = 0
 
 
@@ -186,7 +187,7 @@ def test_choosing_a_deal_opens_its_story(app, scored):
     assert (app.deal.value, app.tabs.selected_index, app.minimum.value) == (chosen, 2, 0)
     changes = raw(scored, "opportunity")
     mine = changes[(changes["opportunity_id"] == chosen) & (changes["known_at"] < pd.Timestamp(LATER, tz="UTC"))]
-    told = words(app.story.value)
+    told = words(app.story.value + app.record.value)
     for stage in mine["stage"].dropna():
         assert stage in told
     assert words(text.money(mine.sort_values("occurred_at")["amount"].dropna().iloc[-1], "USD")) in told
@@ -245,20 +246,26 @@ def test_names_of_the_company_are_data_not_html(tmp_path):
     Lake(own).ingest({"opportunity": pa.table(row)}, origin="test")
     app = pipeline.PipelineApp(own)
     app.choose("D1")
-    for html in (app.landing.value, app.urgent.value, app.list.value, app.story.value, app.snapshot()):
+    for html in (app.landing.value, app.urgent.value, app.list.value, app.story.value, app.record.value, app.snapshot()):
         assert "<img" not in html
     assert "&lt;img" in app.story.value
 
 
 def test_controls_are_labelled(app):
-    controls = [app.as_of, app.region, app.minimum, app.show, app.rows, app.deal]
+    controls = [app.as_of, app.region, app.minimum, app.show, app.order, app.rows, app.deal, *app.what_if.controls.values()]
     assert [c.description for c in controls] == [
         "Known up to",
         "Region",
         "Minimum amount (USD)",
         "Show",
+        "Order by",
         "How many",
         "Deal",
+        "Stage",
+        "Amount (USD)",
+        "Close date",
+        "Discount (%)",
+        "Forecast category",
     ]
 
 

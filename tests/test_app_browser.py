@@ -9,12 +9,14 @@ import app_rows
 import pytest
 from app_rows import LATER
 from browser import browser, errors, faint, outside, overlaps, serving, sideways, until
+from deal_stories import DAY, told_company
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from test_app import quarter_by_hand
 from test_app_pipeline import open_by_hand
 
 from salesml.apps import text
+from salesml.workflows.deals import score_deals
 from salesml.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -31,6 +33,15 @@ def scored(tiny_workspace, tmp_path_factory) -> Workspace:
 @pytest.fixture(scope="module")
 def address(scored) -> Iterator[str]:
     with serving(scored.root) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def desk(tiny_workspace, tmp_path_factory) -> Iterator[str]:
+    """The address of the app of a company whose deals are scored by a registered model."""
+    made = told_company(tiny_workspace, tmp_path_factory.mktemp("desk") / "company")
+    score_deals(made, DAY, 2)
+    with serving(made.root) as found:
         yield found
 
 
@@ -85,6 +96,23 @@ def test_choices_reach_the_kernel(address, scored):
         until(lambda: answer in plain(driver.find_element(By.CSS_SELECTOR, ".answer").text), "the answer for West")
         west = open_by_hand(scored, LATER).query("region == 'West'")
         go(driver, "Deals", f"of {len(west)} open deals show")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
+def test_a_deal_s_story_is_whole_and_a_what_if_answers(desk, width, dark):
+    with browser(width, dark=dark) as driver:
+        open_app(driver, desk)
+        go(driver, "Deal story", "Why this P(win)")
+        body = driver.find_element(By.TAG_NAME, "body")
+        for told in ("What to do next", "Why, in words", "Since last week", "Past deals like it", "Nothing is changed yet"):
+            until(lambda told=told: told in plain(body.text), told)
+        stages = driver.find_element(By.XPATH, "//label[.='Stage']/..").find_elements(By.TAG_NAME, "option")
+        next(option for option in stages[1:] if not option.is_selected()).click()
+        until(lambda: "The model would score" in plain(body.text), "the score of the what-if")
+        assert "not what would happen" in plain(body.text)
+        assert (sideways(driver), overlaps(driver), faint(driver), errors(driver)) == (0, [], [], [])
+        inside = "const t = document.querySelectorAll('.app table'), w = innerWidth;"
+        assert driver.execute_script(inside + "return [...t].filter(e => e.getBoundingClientRect().right > w - 8).length") == 0
 
 
 @pytest.mark.parametrize("width", [1280, 360])

@@ -13,6 +13,7 @@ import pandas as pd
 from salesml.analytics import pipeline, revenue
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, Tables, View, visible
+from salesml.workflows.adjustments import in_force, with_adjustments
 from salesml.workflows.overview import champions, version_tags
 from salesml.workspace import Workspace
 
@@ -36,9 +37,9 @@ class Scores:
 class Board:
     """All that the screens show as of one instant, from one HEAD.
 
-    deals: `analytics.pipeline.attention` (probability, lo, hi, factors and deal_score missing where not scored); forecast:
-    rows of that table as of `forecast_as_of`; history: region, month, amount; quotas: entity_type, entity_id,
-    period_start, period_end, amount.
+    deals: `analytics.pipeline.attention` (probability, lo, hi, factors and p_quarter missing where not scored) with the
+    adjustments in force (`workflows.adjustments.with_adjustments`); forecast: rows of that table as of `forecast_as_of`;
+    history: region, month, amount; quotas: entity_type, entity_id, period_start, period_end, amount.
     """
 
     workspace: Workspace
@@ -143,9 +144,11 @@ def board(workspace: Workspace, found: Shelf, as_of: dt.datetime | None = None) 
     earlier_scores = _scores(found, before)[["opportunity_id", "probability"]]
     deals = deals.merge(earlier_scores, "left", "opportunity_id", suffixes=("", "_before"))
     chosen = _newest(found.forecasts, as_of)
+    newest = not found.instants or as_of >= found.instants[0]
+    held = in_force(found.now if newest else view)  # at the newest instant those made since hold too
     return Board(
         workspace, view, as_of,
-        deals=pipeline.attention(deals, workspace.local_date(as_of)),
+        deals=with_adjustments(pipeline.attention(deals, workspace.local_date(as_of)), held),
         scores=_described(workspace, batch, deals),
         forecast=_days_of(_rows(found, "forecast", chosen)),
         forecast_as_of=chosen["as_of"].to_pydatetime() if chosen is not None else None,
@@ -230,11 +233,11 @@ def _rows(found: Shelf, name: str, batch: pd.Series | None, newest_of: str | Non
 
 def _scores(found: Shelf, batch: pd.Series | None) -> pd.DataFrame:
     rows = _rows(found, "prediction", batch, newest_of="entity_id")
-    rows = rows[(rows["entity_type"] == "opportunity") & (rows["target"] == "won")]
-    kept = rows[["entity_id", "point", "lo", "hi", "factors", "horizon_days"]]
-    return kept.rename(columns={"entity_id": "opportunity_id", "point": "probability"}).drop_duplicates(
-        "opportunity_id"
-    )
+    rows = rows[rows["entity_type"] == "opportunity"]
+    kept = rows.loc[rows["target"] == "won", ["entity_id", "point", "lo", "hi", "factors", "horizon_days"]]
+    kept = kept.rename(columns={"entity_id": "opportunity_id", "point": "probability"}).drop_duplicates("opportunity_id")
+    dated = rows[rows["target"] == "won_in_quarter"].drop_duplicates("entity_id").set_index("entity_id")["point"]
+    return kept.assign(p_quarter=kept["opportunity_id"].map(dated))
 
 
 def _described(workspace: Workspace, batch: pd.Series | None, deals: pd.DataFrame) -> Scores | None:

@@ -11,6 +11,8 @@ from salesml.analytics import pipeline
 from salesml.apps import text, theme
 from salesml.apps.data import ALL_REGIONS, MODEL, Board, factors_of, records
 
+ATTENTION, QUARTER, MOVED = "attention", "quarter", "moved"
+ORDERS = (("Attention", ATTENTION), ("This quarter", QUARTER), ("What moved", MOVED))
 HEADS = ["Deal", "P(win)", "Amount", "Age", "Last activity", "Warning signs", "Strongest factor of P(win)"]
 
 
@@ -23,6 +25,15 @@ def chosen(board: Board, region: str, minimum: float, warned: bool) -> pd.DataFr
     if minimum > 0:
         deals = deals[deals["amount"].astype("float64") >= minimum]
     return deals[deals["warned"]] if warned else deals
+
+
+def ordered(deals: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The deals by what is in question: as they stand (attention), amount × P(won this quarter), or amount × change of P(win)."""
+    if by == ATTENTION:
+        return deals
+    share = deals["p_quarter"] if by == QUARTER else (deals["probability"] - deals["probability_before"].astype("float64")).abs()
+    worth = deals["amount"].astype("float64") * share.astype("float64")
+    return deals.assign(worth=worth).sort_values("worth", ascending=False, kind="stable", ignore_index=True).drop(columns="worth")
 
 
 def answer(board: Board, region: str = ALL_REGIONS, minimum: float = 0, rows: int = 10) -> str:
@@ -43,12 +54,13 @@ def answer(board: Board, region: str = ALL_REGIONS, minimum: float = 0, rows: in
     return f'<p class="answer">{told}: {share}</p>'
 
 
-def listing(board: Board, deals: pd.DataFrame, names: dict[str, str], rows: int = 10) -> str:
-    """The first deals of `chosen` as a table, one row a deal, each with a button that opens its story."""
+def listing(board: Board, deals: pd.DataFrame, names: dict[str, str], rows: int = 10, by: str = ATTENTION) -> str:
+    """The first deals of `ordered` as a table, one row a deal, each with a button that opens its story."""
     if deals.empty:
         return ""
     shown = [_row(board, deal, names) for deal in records(deals.head(rows))]
     order = "warned ones first, then by what is at stake: amount × P(win)" if board.scores else "warned ones first"
+    order = {QUARTER: "by amount × P(won this quarter)", MOVED: "by amount × change of P(win)"}.get(by, order)
     caption = f"{min(rows, len(deals)):,} of {text.count(len(deals), 'deal')}, {order}"
     horizon = board.scores.horizon_days if board.scores else None
     when = f"within {text.days(horizon)}" if horizon else "in the end"
@@ -95,11 +107,19 @@ def strongest(deal: Any, names: dict[str, str], currency: str) -> str:
 
 
 def probability(deal: Any) -> str:
-    """P(win) with its interval: 34 % (21 to 48 %)."""
+    """P(win) with its interval, its change, the chance of this quarter, and the adjustment in force, each where known."""
     if pd.isna(deal.probability):
         return text.MISSING
     told = text.percent(deal.probability)
-    return told if pd.isna(deal.lo) else f"{told} <small>{text.percent(deal.lo)} to {text.percent(deal.hi)}</small>"
+    if not pd.isna(deal.lo):
+        told += f" <small>{text.percent(deal.lo)} to {text.percent(deal.hi)}</small>"
+    if not pd.isna(deal.probability_before):
+        told += f"<small>{text.points(deal.probability - deal.probability_before)} since the score before</small>"
+    if not pd.isna(deal.p_quarter):
+        told += f"<small>this quarter {text.percent(deal.p_quarter)}</small>"
+    if deal.adjusted:
+        told += f"<small>adjusted to {text.percent(deal.adjusted_probability)} by {escape(str(deal.adjusted_by))}</small>"
+    return told
 
 
 def _has_champion(workspace: Any) -> bool:

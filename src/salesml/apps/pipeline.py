@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 import ipywidgets as widgets
+import pandas as pd
 from IPython.display import HTML, display
 
-from salesml.apps import deals, landing, story, text, theme
+from salesml.apps import deals, depth, landing, story, text, theme
 from salesml.apps.data import ALL_REGIONS, Board, Shelf, board, names, records, shelf
 from salesml.apps.page import Page
+from salesml.apps.what_if import WhatIfPanel
 from salesml.errors import SalesmlError
 from salesml.lake import Lake
 from salesml.workspace import Workspace
@@ -46,15 +48,17 @@ class PipelineApp:
         self.show = widgets.Dropdown(
             description="Show", options=[("With a warning sign", True), ("All open deals", False)]
         )
+        self.order = widgets.Dropdown(description="Order by", options=deals.ORDERS)
         self.rows = widgets.Dropdown(description="How many", options=[(f"First {n}", n) for n in ROWS])
         self.deal = widgets.Dropdown(description="Deal")
         self.heading, self.footing = widgets.HTML(), widgets.HTML()
-        self.landing, self.urgent, self.list, self.story = (widgets.HTML() for _ in range(4))
+        self.landing, self.urgent, self.list, self.story, self.depth, self.record = (widgets.HTML() for _ in range(6))
+        self.what_if = WhatIfPanel(workspace.settings.currency)
         self.tabs = widgets.Tab(
             [
                 self.landing,
-                widgets.VBox([self.urgent, _bar(self.minimum, self.show, self.rows), self.list]),
-                widgets.VBox([_bar(self.deal).add_class("long"), self.story]),
+                widgets.VBox([self.urgent, _bar(self.minimum, self.show, self.order, self.rows), self.list]),
+                widgets.VBox([_bar(self.deal).add_class("long"), self.story, self.depth, self.what_if.root, self.record]),
             ],
             titles=SCREENS,
         )
@@ -63,7 +67,7 @@ class PipelineApp:
         self._drawing = False
         self._load(None)
         self._on(self.as_of, lambda: self._load(self.as_of.value))
-        for control in (self.region, self.minimum, self.show, self.rows):
+        for control in (self.region, self.minimum, self.show, self.order, self.rows):
             self._on(control, self._draw)
         self._on(self.deal, self._draw_story)
         self._on(self.tabs, self._draw_story, "selected_index")
@@ -123,8 +127,8 @@ class PipelineApp:
         self.heading.value = f"<h1>{name} · pipeline and forecast</h1>"
         self.landing.value = landing.screen(at, region)
         self.urgent.value = deals.answer(at, region, self.minimum.value, self.rows.value) + deals.scores_worth(at)
-        listed = deals.chosen(at, region, self.minimum.value, self.show.value)
-        self.list.value = deals.listing(at, listed, self.names, self.rows.value)
+        listed = deals.ordered(deals.chosen(at, region, self.minimum.value, self.show.value), self.order.value)
+        self.list.value = deals.listing(at, listed, self.names, self.rows.value, self.order.value)
         shown = deals.chosen(at, region, self.minimum.value, warned=False)
         labels = [(f"{row.name} · {text.money(row.amount, at.currency)}", row.opportunity_id) for row in records(shown)]
         self._drawing = True
@@ -141,9 +145,26 @@ class PipelineApp:
         self.footing.value = f"<footer>{'; '.join(told)}.</footer>"
 
     def _draw_story(self) -> None:
-        """Draw the story only while it is looked at: it asks the lake."""
-        if self.tabs.selected_index == SCREENS.index("Deal story"):
-            self.story.value = story.screen(self.board, self.deal.value, self.names)
+        """Draw the story only while it is looked at: what is recorded at once, then what the model is asked for."""
+        if self.tabs.selected_index != SCREENS.index("Deal story"):
+            return
+        deal = self.deal.value
+        self.story.value = story.screen(self.board, deal)
+        self.record.value = story.record(self.board, deal, self.names)
+        self.depth.value = ""
+        self.what_if.close()
+        told = story.chosen(self.board, deal)
+        if told is None or pd.isna(told.probability):
+            return
+        self.depth.value = depth.WAITING
+        try:
+            frames = depth.frames_of(self.board)
+            self.depth.value = "" if frames is None else depth.depth(self.board, frames, deal)
+        except SalesmlError as error:
+            self.depth.value = theme.notice(escape(str(error)))
+            return
+        if frames is not None and deal in frames.now.index:
+            self.what_if.open(self.board, frames, deal)
 
 
 def _bar(*controls: widgets.Widget) -> widgets.Box:

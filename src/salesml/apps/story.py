@@ -18,20 +18,32 @@ from salesml.figures.pipeline import push
 EVENTS = 12
 
 
-def screen(board: Board, opportunity_id: str | None, names: dict[str, str]) -> str:
-    """The whole screen of one deal as HTML; what to do where none is chosen."""
-    found = board.deals[board.deals["opportunity_id"] == opportunity_id]
-    if found.empty:
+def screen(board: Board, opportunity_id: str | None) -> str:
+    """Where one deal stands, as HTML: the answer first; what to do where none is chosen."""
+    deal = chosen(board, opportunity_id)
+    if deal is None:
         return '<p class="answer">Choose a deal to read its story.</p>'
-    deal = records(found)[0]
+    return _head(board, deal) + _adjusted(board, deal)
+
+
+def record(board: Board, opportunity_id: str | None, names: dict[str, str]) -> str:
+    """What is recorded of a deal, as HTML: the sum of its score's factors, its stages, what happened, its activities."""
+    deal = chosen(board, opportunity_id)
+    if deal is None:
+        return ""
     changes, activities = story(board, deal.opportunity_id)
     return "".join(
         [
-            _head(board, deal),
             '<div class="columns"><section>', _why(board, deal, names), _stages(board, changes), "</section><section>",
             _timeline(board, changes), _activities(board, activities), "</section></div>",
         ]
     )  # fmt: skip
+
+
+def chosen(board: Board, opportunity_id: str | None) -> Any:
+    """The deal's row of the board; None where it is not there."""
+    found = board.deals[board.deals["opportunity_id"] == opportunity_id]
+    return records(found)[0] if len(found) else None
 
 
 def contributions(deal: Any) -> pd.DataFrame:
@@ -57,17 +69,36 @@ def _head(board: Board, deal: Any) -> str:
     )
     facts = [
         ("P(win)", text.percent(deal.probability), interval),
+        *_dated(board, deal),
         (
             "Amount",
             text.money(deal.amount, board.currency),
             "" if pd.isna(deal.at_stake) else f"{text.amount(deal.at_stake)} weighted",
         ),
         ("Stage", str(deal.stage), f"for {text.days(deal.stage_days)}"),
-        ("Expected close", closes, f"moved {text.count(int(deal.close_date_changes), 'time')}"),
+        ("Close date entered", closes, f"moved {text.count(int(deal.close_date_changes), 'time')}"),
         ("Age", text.days(deal.age_days), f"last activity {text.ago(deal.days_since_activity)}"),
     ]
     name = escape(str(deal.name))
     return f'<h2 tabindex="-1" id="story">{name}</h2><p class="soft">{who}</p><p class="answer">{told}</p>{theme.facts(facts)}'
+
+
+def _dated(board: Board, deal: Any) -> list[tuple[str, str, str]]:
+    if pd.isna(deal.p_quarter):
+        return []
+    end = board.quarter[1] - dt.timedelta(days=1)
+    return [("Won this quarter", text.percent(deal.p_quarter), f"by {text.short_day(end)}")]
+
+
+def _adjusted(board: Board, deal: Any) -> str:
+    """The adjustment in force beside the model's own number; nothing where there is none."""
+    if not deal.adjusted:
+        return ""
+    until = text.day(board.workspace.local_date(deal.adjusted_until.to_pydatetime()))
+    who = f"{escape(str(deal.adjusted_by))} puts P(win) at {text.percent(deal.adjusted_probability)}"
+    told = f"<strong>{who}</strong>, until before {until}: "
+    beside = f"The model's own number stays {text.percent(deal.probability)}." if not pd.isna(deal.probability) else ""
+    return theme.notice(f"{told}{escape(str(deal.adjusted_reason))}. {beside}")
 
 
 def _why(board: Board, deal: Any, names: dict[str, str]) -> str:

@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from salesml.contracts import table
 from salesml.errors import BadParameter, UnknownName
-from salesml.evaluation.metrics import log_loss, log_loss_difference
 from salesml.features.spines import CLOSED
 from salesml.lake import Lake, Tables, View, visible
 from salesml.state import audit
@@ -188,6 +187,9 @@ def _scores(workspace: Workspace, view: View, deals: list[str]) -> pd.DataFrame:
 
 
 def _record(author: str, part: pd.DataFrame, everybody: pd.DataFrame) -> dict[str, Any]:
+    # slow to load, and the app only reads who adjusts
+    from salesml.evaluation.metrics import log_loss, log_loss_difference
+
     y, p, model = (part[name].to_numpy("float64") for name in ("won", "probability", "point"))
     deals = part["opportunity_id"].nunique()
     found = log_loss_difference(y, p, model, part["opportunity_id"].to_numpy())

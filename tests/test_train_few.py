@@ -19,11 +19,11 @@ from salesml.workspace import Workspace
 
 @pytest.fixture(scope="module")
 def young(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The deals of a company's first half year."""
+    """The deals of a company's first five months."""
     workspace = Workspace.create(tmp_path_factory.mktemp("young") / "few")
     tables = Lake(tiny_workspace).open()
     names = ("opportunity", "activity", "account", "user", "contact")
-    ends = pc.min(tables.rows("opportunity")["known_at"]).as_py().replace(day=1) + dt.timedelta(days=270)
+    ends = pc.min(tables.rows("opportunity")["known_at"]).as_py().replace(day=1) + dt.timedelta(days=150)
     early = {name: tables.rows(name).filter(pc.field("known_at") < ends) for name in names}
     Lake(workspace).ingest(early, origin="young")
     return workspace

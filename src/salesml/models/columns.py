@@ -43,6 +43,14 @@ def numbers(column: pd.Series) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
+def all_numbers(frame: pd.DataFrame) -> np.ndarray:
+    """`numbers` of every column, rows × columns; all at once where the columns hold numbers, for the sake of single rows."""
+    if all(_is_number(dtype) for dtype in frame.dtypes):
+        values = frame.to_numpy(dtype="float64", na_value=np.nan)
+        return np.where(np.isfinite(values), values, np.nan)
+    return np.array([numbers(frame.iloc[:, place]) for place in range(frame.shape[1])]).reshape(frame.shape[1], len(frame)).T
+
+
 def levels_of(column: pd.Series, *, at_least: int = 2) -> tuple[str, ...]:
     """The column's values as text that occur `at_least` times, sorted, always with MISSING and OTHER."""
     codes, texts = _factorized(column)

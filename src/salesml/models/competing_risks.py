@@ -106,7 +106,7 @@ class CompetingRisks:
         given_up = float(heads["no_decision"][1].min(initial=1))
         fitted = cls(design, edges, trees, bag, growths=growths, threads=threads, given_up=given_up)
         if len(bag) > 1:
-            fitted.pooled = pooled_variance(fitted._member_logits(X.iloc[-2_000:]))
+            fitted.pooled = pooled_variance(fitted._member_logits(fitted._matrix(X.iloc[-2_000:])))
         return fitted
 
     def calibrated(self, calibrator: Calibrator) -> CompetingRisks:
@@ -126,7 +126,9 @@ class CompetingRisks:
 
     def interval(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Bounds of P(win) from refits to resampled deals."""
-        return bag_interval(self.calibrator.apply(self.logits(X)), self._member_logits(X), level, self.pooled)
+        matrix = self._matrix(X)
+        logits = self.calibrator.apply(self._logits(matrix, self.trees))
+        return bag_interval(logits, self._member_logits(matrix), level, self.pooled)
 
     def outlook(self, X: pd.DataFrame) -> Outlook:
         """Cumulative chances of won, lost and no decision by the end of each period; they agree with `predict`."""
@@ -199,8 +201,7 @@ class CompetingRisks:
             found.append(np.clip(np.log(p) - np.log1p(-p), -LOGIT_LIMIT, LOGIT_LIMIT))
         return np.concatenate(found)
 
-    def _member_logits(self, X: pd.DataFrame) -> np.ndarray:
-        matrix = self._matrix(X)
+    def _member_logits(self, matrix: np.ndarray) -> np.ndarray:
         return np.array([self.calibrator.apply(self._logits(matrix, member)) for member in self.members])
 
     def _incidence(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from salesml.models.columns import MISSING, OTHER, level_codes, levels_of, numbers, select
+from salesml.models.columns import MISSING, OTHER, all_numbers, level_codes, levels_of, select
 
 MOST_LEVELS = 24
 """Of a category, so many of its most common values get a column; the others share one."""
@@ -40,9 +40,9 @@ class OneHot:
         for name, first in zip(self.features, firsts, strict=True):
             if name in self.levels:
                 found[np.arange(len(X)), first + level_codes(chosen[name], self.levels[name])] = 1
-            else:
-                with np.errstate(over="ignore"):  # beyond float32: infinite, which is what the trees make of it
-                    found[:, first] = numbers(chosen[name]).astype("float32")
+        plain = [place for place, name in enumerate(self.features) if name not in self.levels]
+        with np.errstate(over="ignore"):  # beyond float32: infinite, which is what the trees make of it
+            found[:, firsts[plain]] = all_numbers(chosen.iloc[:, plain]).astype("float32")
         return found
 
     def to_json(self) -> dict:

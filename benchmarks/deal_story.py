@@ -15,6 +15,7 @@ from salesml import world
 from salesml.features.deals import DEALS
 from salesml.workflows.deal_frames import deal_frames
 from salesml.workflows.explain_deals import tell
+from salesml.workflows.fit_deals import MEMBERS
 from salesml.workflows.what_if import choices, what_if
 from salesml.workspace import Workspace
 
@@ -35,7 +36,7 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         empty = Workspace.create(Path(folder) / "made")
         world.build(empty, seed=5, reps=30, years=3.0)
-        frames = deal_frames(told_company(empty, Path(folder) / "company"), None, 2)
+        frames = deal_frames(told_company(empty, Path(folder) / "company", MEMBERS), None, 2)
         ids = list(frames.now.index[:DEALS_TOLD])
         started = time.perf_counter()
         tell(frames, ids[0])
@@ -44,7 +45,8 @@ def run() -> dict[str, Any]:
 
         def score(deal: str) -> None:
             row = frames.now.loc[[deal], DEALS.names]
-            frames.scorer.predictions(row, interval=True, factors=8)
+            frames.effects(row)  # base and effects add up to P(win)
+            frames.scorer.interval(row)
             frames.scorer.outlook(row)
 
         tell(frames, ids[1])

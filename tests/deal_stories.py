@@ -21,7 +21,7 @@ LEARNT, DAY = "2026-03-02", "2026-05-06"
 GROWTH = Growth(depth=3, trees=40)
 
 
-def told_company(workspace: Workspace, folder: Path) -> Workspace:
+def told_company(workspace: Workspace, folder: Path, members: int = 2) -> Workspace:
     """A copy with version 1 the rate by stage (champion), 2 a small deal model, 3 the plain rate, learnt as of LEARNT."""
     made = copied(workspace, folder)
     rate_version(made, LEARNT)
@@ -29,7 +29,7 @@ def told_company(workspace: Workspace, folder: Path) -> Workspace:
     ends = spells(table.snapshots, table.lives_at(pd.Timestamp(table.cutoff)))
     model = CompetingRisks.fit(
         table.snapshots[DEALS.names], ends, pd.Timestamp(table.cutoff), categorical=DEALS.categorical,
-        growths=dict.fromkeys(HEADS, GROWTH), members=2, threads=1,
+        growths=dict.fromkeys(HEADS, GROWTH), members=members, threads=1,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as out:
         model.save(Path(out))

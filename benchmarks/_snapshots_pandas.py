@@ -128,13 +128,16 @@ def _finish(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(folder: Path, deals: int, features: list[str]) -> dict[str, int]:
-    """How many snapshots differ between the two ways, by feature (only those that differ; floats to 1e-9)."""
+    """How many snapshots differ between the two ways, by feature (only those that differ; floats to 1e-9).
+
+    -1 for a feature that the plain way does not make.
+    """
     key = ["opportunity_id", "as_of"]
     ours, theirs = (
         pd.read_parquet(folder / f"{kind}-{deals}.parquet").sort_values(key, ignore_index=True)
         for kind in ("features", "plain")
     )
-    found = {name: int((~_same(ours[name], theirs[name])).sum()) for name in features}
+    found = {name: int((~_same(ours[name], theirs[name])).sum()) if name in theirs else -1 for name in features}
     return {name: count for name, count in found.items() if count}
 
 

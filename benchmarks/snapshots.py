@@ -36,7 +36,9 @@ def run() -> dict[str, Any]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         small_seconds, small_rows = _snapshots(folder, DEALS_SMALL)
         plain_seconds = plain.snapshots(folder, DEALS_SMALL)
-        differing = plain.differences(folder, DEALS_SMALL, DEALS.names)
+        found = plain.differences(folder, DEALS_SMALL, DEALS.names)
+    differing = {name: count for name, count in found.items() if count > 0}
+    absent = [name for name, count in found.items() if count < 0]
     plain_scaled = plain_seconds * rows / small_rows
     return {
         "rows": rows,
@@ -54,6 +56,7 @@ def run() -> dict[str, Any]:
         "ratio": plain_scaled / seconds,
         "values_that_differ_from_plain": sum(differing.values()),
         "differing": differing,
+        "features_plain_pandas_does_not_make": len(absent),
     }
 
 

@@ -220,6 +220,6 @@ def test_the_commands(workspace):
     told = run("deal", "d1", "--probability", "0.6", "--reason", WHY, "--until", until)
     name = told.split(":")[0]
     assert "60%" in told and until in told
-    assert name in run("list") and WHY in run("list")
+    assert name in run("list") and WHY.split()[0] in run("list")
     assert f"{name} is withdrawn" in run("withdraw", name)
     assert "no adjustment is in force" in run("list") and "has closed yet" in run("record")

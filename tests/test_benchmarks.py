@@ -58,3 +58,4 @@ def test_features_agree_with_plain_pandas(monkeypatch: pytest.MonkeyPatch) -> No
     figures = snapshots.run()
     assert figures["rows"] == 52_000
     assert figures["differing"] == {}
+    assert figures["features"] - figures["features_plain_pandas_does_not_make"] >= 32

@@ -100,7 +100,7 @@ def test_without_a_mapping_the_packaged_ones_are_tried(workspace, tmp_path):
     rows = sorted(believed(workspace), key=lambda row: row["occurred_at"])
     assert [(row["change_id"], row["status"], row["owner_id"]) for row in rows] == [
         ("created", "open", "112"),
-        ("A_DECLINED:1", "lost", "112"),
+        ("A_DECLINED:1", "lost", None),
     ]
     assert rows[0]["occurred_at"] < rows[1]["occurred_at"]
 

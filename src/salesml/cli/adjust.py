@@ -54,7 +54,7 @@ def withdraw(
 def show(context: typer.Context, as_of: AsOf = None) -> None:
     """List the adjustments in force."""
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from salesml.lake import Lake
     from salesml.workflows.adjustments import in_force
@@ -64,7 +64,8 @@ def show(context: typer.Context, as_of: AsOf = None) -> None:
     if held.empty:
         console.print("no adjustment is in force then")
         return
-    table = Table("id", "deal", "probability", "by", "since", "until before", "reason", box=None)
+    whole = Column("id", no_wrap=True, overflow="ignore", min_width=16)  # it is what `withdraw` takes
+    table = Table(whole, "deal", "probability", "by", "since", "until before", "reason", box=None)
     for row in held.to_dict("records"):
         days = [str(workspace.local_date(row[name].to_pydatetime())) for name in ("known_at", "expires_at")]
         texts = [escape(str(row[name])) for name in ("override_id", "opportunity_id")]

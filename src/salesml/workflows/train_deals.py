@@ -25,8 +25,8 @@ from salesml.workspace import Workspace
 if TYPE_CHECKING:
     from salesml.registry.catalog import Version
 
-CLEAR_AUC = 0.6
-"""Where the AUC is surely above this, winners can be told apart, though a plain rate may do it as well."""
+USEFUL_AUC = 0.55
+"""Where the AUC is not surely above this, winners cannot be told apart well enough to go by, however surely above 0.5."""
 SEGMENTS = ("segment", "region", "type", "source", "product_id", "stage")
 EXPLAINED_ROWS = 2_000
 
@@ -85,7 +85,7 @@ def train_deals(
         _log(run, fitted, certificate)
         tags = {"as_of": table.cutoff.isoformat(), "manipulable": manipulable}
         known, version = _register(workspace, run, table, fitted, certificate, tags)
-        verdict, champion, promoted = _promote(workspace, version, known)
+        verdict, champion, promoted = _promote(workspace, version, known, certificate)
     rates = f"those of version {champion.number} ({champion.kind.replace('_', ' ')})"
     sentence = _sentence(certificate, fitted.baseline, "the deal model's" if promoted else rates, promoted)
     importance = _importance(fitted.final[DEAL_MODEL], fitted.split.test)
@@ -165,11 +165,16 @@ def _evidence(certificate: Certificate, baseline: str) -> Any:
     )  # fmt: skip
 
 
-def _promote(workspace: Workspace, version: Version, baseline: Version) -> tuple[str, Version, bool]:
+def _promote(
+    workspace: Workspace, version: Version, baseline: Version, certificate: Certificate
+) -> tuple[str, Version, bool]:
     from salesml.registry import catalog
     from salesml.state.users import current_user
 
+    auc = certificate.figure("auc")
     try:
+        if auc.lo <= USEFUL_AUC:
+            raise GateRefused(f"refused: AUC {auc} is not surely above {USEFUL_AUC}; it is not put to the gate")
         promoted = catalog.promote(workspace, MODEL, version.number, by=current_user(workspace).name)
         return "passed the gate", promoted, True
     except GateRefused as refusal:
@@ -191,10 +196,10 @@ def _sentence(certificate: Certificate, baseline: str, in_use: str, promoted: bo
     size = f"on {certificate.entities:,} later deals, of whose weekly snapshots {certificate.won:.0%} were won in the end"
     beside = f"log loss {d.value:+.3f} against the {baseline} ({d.lo:+.3f} to {d.hi:+.3f})"
     figures = f"AUC {auc.value:.2f} ({auc.lo:.2f} to {auc.hi:.2f}), {beside}"
-    if d.hi >= 0 and auc.lo > CLEAR_AUC:
-        return f"The deal model is not surely better than the {baseline}: {figures}, {size}. Scores are {in_use}."
-    if d.hi >= 0:
+    if auc.lo <= USEFUL_AUC:
         return f"There is no usable signal about who wins in this data: {figures}, {size}. Scores are {in_use}."
+    if d.hi >= 0:
+        return f"The deal model is not surely better than the {baseline}: {figures}, {size}. Scores are {in_use}."
     if not promoted:
         return (
             f"There is signal about who wins, but the gate refused the model: {figures}, {size}. Scores are {in_use}."

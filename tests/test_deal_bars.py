@@ -149,4 +149,4 @@ def test_no_lift_is_claimed_on_maven(tmp_path_factory: pytest.TempPathFactory) -
     assert trained.sentence.startswith("There is no usable signal about who wins in this data")
     assert not trained.promoted and trained.champion.baseline
     auc = trained.certificate.figure("auc")
-    assert auc.lo < 0.55 and trained.difference.hi >= 0
+    assert auc.lo < 0.55 and trained.certificate.figure("explained").hi < 0.03, "how old a deal is tells a little, not enough"

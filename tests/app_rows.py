@@ -47,7 +47,7 @@ def scores(workspace: Workspace, as_of: dt.date, version: str = "2") -> pa.Table
         "prediction",
         {
             "prediction_id": [f"{version}:{as_of}:{deal}" for deal in deals["opportunity_id"]],
-            "entity_type": "opportunity", "entity_id": deals["opportunity_id"], "target": "won", "horizon_days": 120,
+            "entity_type": "opportunity", "entity_id": deals["opportunity_id"], "target": "won",
             "point": point, "lo": point * 0.8, "hi": point + 0.2 * (1 - point), "factors": [json.dumps(f) for f in factors],
             "as_of": instant, "model": "deal_outcome", "model_version": version, "occurred_at": instant,
         },

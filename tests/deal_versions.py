@@ -33,6 +33,6 @@ def rate_version(workspace: Workspace, as_of: str, column: str | None = "stage",
     )
     with tempfile.TemporaryDirectory() as out:
         fitted.save(Path(out))
-        tags = {"within_days": 0, "as_of": table.cutoff.isoformat()}
+        tags = {"as_of": table.cutoff.isoformat()}
         columns = columns_of(table.X, DEALS.categorical)
         return catalog.register(workspace, MODEL, Path(out), columns=columns, tags=tags, baseline=True, **facts)

@@ -225,6 +225,8 @@ def test_a_baseline_is_called_one_and_an_old_model_too(scored, monkeypatch):
     told = words(pipeline.PipelineApp(scored).urgent.value)
     assert "No model could prove that it tells winners apart better than plain rates" in told
     assert "model version 2, the champion is version 3 now" in told
+    monkeypatch.setattr(data, "version_tags", lambda *_: {"baseline": "true", "kind": "handful"})
+    assert "Too few outcomes are known to test a model" in words(pipeline.PipelineApp(scored).urgent.value)
     monkeypatch.setattr(data, "version_tags", lambda *_: {"baseline": "false"})
     monkeypatch.setattr(data, "champions", lambda _: [("deal_outcome", 2)])
     assert "no signal" not in pipeline.PipelineApp(scored).urgent.value

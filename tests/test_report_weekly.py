@@ -48,7 +48,7 @@ def scored(workspace, monkeypatch):
     """The same with a champion and its scores."""
     scores = pd.DataFrame({"opportunity_id": ["late", "blank", "fine"], "probability": [0.5, 0.9, 0.2]})
     monkeypatch.setattr(weekly, "champions", lambda _: [(weekly.MODEL, 3)])
-    monkeypatch.setattr(weekly, "version_tags", lambda *_: {"baseline": "true", "within_days": "0"})
+    monkeypatch.setattr(weekly, "version_tags", lambda *_: {"baseline": "true"})
     monkeypatch.setattr(weekly, "_scores", lambda *_: scores)
     return workspace
 
@@ -93,6 +93,8 @@ def test_landing_in_one_sentence(workspace):
     assert answer(replace(found, landing=None)).startswith("The forecast does not reach into this quarter.")
 
 
-def test_worth_names_the_horizon(workspace):
-    found = replace(brief(workspace, NOW), tags={"baseline": "false", "within_days": "90"})
-    assert worth(found).startswith("The probabilities of a win within 90 days come from a model that beat its baseline")
+def test_worth_tells_a_model_from_few_outcomes(workspace):
+    found = replace(brief(workspace, NOW), tags={"baseline": "false", "kind": "competing_risks"})
+    assert worth(found).startswith("The probabilities of a win come from a model that beat its baseline")
+    few = replace(found, tags={"baseline": "true", "kind": "handful"})
+    assert worth(few).startswith("Too few outcomes are known to test a model on later deals")

@@ -24,12 +24,12 @@ _KEYS = ["as_of", "model", "model_version"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Which scores are shown: the instant they were computed for, the model version, the days a win counts in."""
+    """Which scores are shown: the instant they were computed for, the model version, whether it is a baseline, and one for few outcomes."""
 
     as_of: dt.datetime
     version: str
-    horizon_days: int | None
     baseline: bool
+    few: bool
     champion: int | None
 
 
@@ -149,7 +149,7 @@ def board(workspace: Workspace, found: Shelf, as_of: dt.datetime | None = None) 
     return Board(
         workspace, view, as_of,
         deals=with_adjustments(pipeline.attention(deals, workspace.local_date(as_of)), held),
-        scores=_described(workspace, batch, deals),
+        scores=_described(workspace, batch),
         forecast=_days_of(_rows(found, "forecast", chosen)),
         forecast_as_of=chosen["as_of"].to_pydatetime() if chosen is not None else None,
         history=_history(view),
@@ -234,22 +234,21 @@ def _rows(found: Shelf, name: str, batch: pd.Series | None, newest_of: str | Non
 def _scores(found: Shelf, batch: pd.Series | None) -> pd.DataFrame:
     rows = _rows(found, "prediction", batch, newest_of="entity_id")
     rows = rows[rows["entity_type"] == "opportunity"]
-    kept = rows.loc[rows["target"] == "won", ["entity_id", "point", "lo", "hi", "factors", "horizon_days"]]
+    kept = rows.loc[rows["target"] == "won", ["entity_id", "point", "lo", "hi", "factors"]]
     kept = kept.rename(columns={"entity_id": "opportunity_id", "point": "probability"}).drop_duplicates("opportunity_id")
     dated = rows[rows["target"] == "won_in_quarter"].drop_duplicates("entity_id").set_index("entity_id")["point"]
     return kept.assign(p_quarter=kept["opportunity_id"].map(dated))
 
 
-def _described(workspace: Workspace, batch: pd.Series | None, deals: pd.DataFrame) -> Scores | None:
+def _described(workspace: Workspace, batch: pd.Series | None) -> Scores | None:
     if batch is None:
         return None
     tags = version_tags(workspace, batch["model"], str(batch["model_version"]))
-    horizon = deals["horizon_days"].dropna()
     return Scores(
         batch["as_of"].to_pydatetime(),
         str(batch["model_version"]),
-        int(horizon.iloc[0]) if len(horizon) else None,
         tags.get("baseline") == "true",
+        tags.get("kind") == "handful",
         dict(champions(workspace)).get(batch["model"]),
     )
 

@@ -62,9 +62,7 @@ def listing(board: Board, deals: pd.DataFrame, names: dict[str, str], rows: int 
     order = "warned ones first, then by what is at stake: amount × P(win)" if board.scores else "warned ones first"
     order = {QUARTER: "by amount × P(won this quarter)", MOVED: "by amount × change of P(win)"}.get(by, order)
     caption = f"{min(rows, len(deals)):,} of {text.count(len(deals), 'deal')}, {order}"
-    horizon = board.scores.horizon_days if board.scores else None
-    when = f"within {text.days(horizon)}" if horizon else "in the end"
-    meaning = f"P(win) is the probability that the deal is won {when}, with its 90 % interval." if board.scores else ""
+    meaning = "P(win) is the probability that the deal is won in the end, with its 90 % interval." if board.scores else ""
     heads = [f"{name} ({board.currency})" if name == "Amount" else name for name in HEADS]
     return theme.table(caption, heads, shown, numbers=(2,), kind="cards") + f'<p class="soft">{meaning}</p>'
 
@@ -78,7 +76,12 @@ def scores_worth(board: Board) -> str:
         return theme.notice(
             f"The deals have no P(win) as of this day. Run {first}{theme.command('salesml score deals')}"
         )
-    if scores.baseline:
+    if scores.few:
+        told.append(
+            "Too few outcomes are known to test a model on later deals: P(win) is what is usual, corrected by this company's own "
+            "deals as far as these bear it."
+        )
+    elif scores.baseline:
         told.append(
             "No model could prove that it tells winners apart better than plain rates: P(win) is only how often deals like these "
             "were won before. Among deals of one kind, go by amount, age and silence."

@@ -106,7 +106,7 @@ def _figures(board: Board, region: str, landing: pipeline.Landing | None) -> str
         ]
     figures.append(("Open pipeline", text.money(amount, currency), text.count(len(deals), "deal")))
     if board.scores is not None:
-        figures.append(("Weighted by P(win)", text.money(weighted, currency), _within(board)))
+        figures.append(("Weighted by P(win)", text.money(weighted, currency), "deals won in the end"))
     covered = _coverage(board, region, landing, amount)
     if covered is not None:
         figures.append(("Coverage", f"{covered:.1f}×", "open pipeline over what is missing to the quota"))
@@ -116,11 +116,6 @@ def _figures(board: Board, region: str, landing: pipeline.Landing | None) -> str
 def _coverage(board: Board, region: str, landing: pipeline.Landing | None, amount: Decimal) -> float | None:
     quota = board.quota(region)
     return pipeline.coverage(amount, quota, landing.booked) if quota and landing is not None else None
-
-
-def _within(board: Board) -> str:
-    horizon = board.scores.horizon_days if board.scores else None
-    return f"wins within {text.days(horizon)}" if horizon else "deals won in the end"
 
 
 def _chart(board: Board, region: str) -> str:

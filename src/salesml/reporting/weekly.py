@@ -102,16 +102,17 @@ def worth(found: Brief) -> str:
     """What the probabilities rest on: a model that passed the gate, or, for want of a signal, only a baseline."""
     if not found.tags:
         return "The deals have no probabilities."
-    days = int(found.tags.get("within_days", "0"))
-    within = f" within {days} days" if days else ""
+    if found.tags.get("kind") == "handful":
+        return (
+            "Too few outcomes are known to test a model on later deals: the probabilities are what is usual, corrected by "
+            "this company's own deals as far as these bear it."
+        )
     if found.tags.get("baseline") == "true":
         return (
             "No model surely tells winners apart better than plain rates in what is known so far: the probabilities are "
-            f"how often deals like these were won{within} before."
+            "how often deals like these were won before."
         )
-    return (
-        f"The probabilities of a win{within} come from a model that beat its baseline on later deals and is calibrated."
-    )
+    return "The probabilities of a win come from a model that beat its baseline on later deals and is calibrated."
 
 
 def open_deals(found: Brief) -> str:

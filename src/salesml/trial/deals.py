@@ -43,7 +43,7 @@ def judge_deals(case: Case) -> list[Figure]:
     answers: dict[str, np.ndarray] = {"oracle": rows["p_win"].to_numpy()}
     missing: list[Figure] = []
     try:
-        scorers = fit_deals(case.table).final
+        scorers = fit_deals(case.table, members=0).final
     except NotEnoughData as lack:
         scorers, missing = {}, [row for name in (BASE, STAGE, BAYES, MODEL) for row in failed(PART, name, str(lack))]
     for name, scorer in scorers.items():

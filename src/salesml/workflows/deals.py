@@ -46,6 +46,7 @@ class TrainingTable:
     labelled: pd.DataFrame = field(repr=False)
     snapshots: pd.DataFrame = field(repr=False)
     tables: Tables = field(repr=False)
+    _lives: dict[dt.datetime, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     @property
     def head(self) -> Any:
@@ -54,8 +55,10 @@ class TrainingTable:
 
     def lives_at(self, instant: dt.datetime) -> pd.DataFrame:
         """What was known at an instant of when deals came and closed (see `features.spines.deal_lives`)."""
-        view = visible(self.tables, instant)
-        return view.frame(deal_lives(view))
+        if instant not in self._lives:
+            view = visible(self.tables, instant)
+            self._lives[instant] = view.frame(deal_lives(view))
+        return self._lives[instant]
 
 
 def training_table(
@@ -92,7 +95,7 @@ def training_table(
     rows = rows[rows["status"] == "open"].sort_values(["as_of", "opportunity_id"], ignore_index=True)
     labelled = label(rows, lives, horizon, cutoff, within=within_days is not None).reset_index(drop=True)
     X, y, groups = labelled[DEALS.names], labelled["won"], labelled["opportunity_id"]
-    return TrainingTable(X, y, labelled["as_of"], groups, horizon, cutoff, labelled, rows, tables)
+    return TrainingTable(X, y, labelled["as_of"], groups, horizon, cutoff, labelled, rows, tables, {cutoff: lives})
 
 
 def score_deals(

@@ -42,10 +42,13 @@ class Fitted:
     baseline: str
 
 
-def fit_deals(table: TrainingTable, seed: int = 0, features: Sequence[str] = tuple(DEALS.names)) -> Fitted:
+def fit_deals(
+    table: TrainingTable, seed: int = 0, features: Sequence[str] = tuple(DEALS.names), members: int = MEMBERS
+) -> Fitted:
     """Fit when the test began, test; fit at the cutoff with the same settings, its slope recalibrated by what the test showed.
 
-    `features`: what the deal model may go by; its peers go by what they always do.
+    `features`: what the deal model may go by; its peers go by what they always do. `members`: refits for the
+    final model's intervals.
     """
     split = blocks(table.labelled)
     before, y = split.calibration, split.calibration["won"].to_numpy()
@@ -54,7 +57,7 @@ def fit_deals(table: TrainingTable, seed: int = 0, features: Sequence[str] = tup
     then = fit_at(table, split.tested_from, seed, features)
     model = then[MODEL]
     tested = {name: scorer.predict(split.test[DEALS.names]) for name, scorer in then.items()}
-    final = fit_at(table, pd.Timestamp(table.cutoff), seed, features, model.growths, MEMBERS)
+    final = fit_at(table, pd.Timestamp(table.cutoff), seed, features, model.growths, members)
     final[MODEL] = final[MODEL].calibrated(_slope(model.logits(split.test[DEALS.names]), split.test))
     dated = _dated(table, split.tested_from, model)
     return Fitted(split, tested, dated, final, min(losses, key=lambda name: losses[name]))

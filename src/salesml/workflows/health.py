@@ -12,7 +12,7 @@ from salesml.analytics import cycle, health, pipeline, quarter
 from salesml.analytics.stages import bottlenecks, timeline, visits
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, Tables, visible
-from salesml.workflows.overview import champions, version_tags
+from salesml.workflows.overview import champions
 from salesml.workflows.quarter import Picture, picture
 from salesml.workspace import Workspace
 
@@ -105,14 +105,11 @@ def pipeline_health(
 
 
 def _champions_scores(workspace: Workspace, instant: dt.datetime) -> pd.DataFrame | None:
-    version = dict(champions(workspace)).get(MODEL)
-    if version is None:
+    if MODEL not in dict(champions(workspace)):
         return None
     from salesml.workflows.deals import score_deals
 
-    scores = score_deals(workspace, instant)
-    in_the_end = int(version_tags(workspace, MODEL, str(version)).get("within_days", "0")) == 0
-    return scores if in_the_end else scores.drop(columns="probability")
+    return score_deals(workspace, instant)
 
 
 def _earlier(workspace: Workspace, tables: Tables, instant: dt.datetime) -> Picture | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,7 +103,7 @@ def monitor_deals(
         tables = Lake(workspace).open()
     view = visible(tables, cutoff)
     lives = view.frame(deal_lives(view))
-    days = _within(champion) or settling_days(lives, cutoff)
+    days = settling_days(lives, cutoff)
     weeks = min(WEEKS, (cutoff - since).days // 7)
     first = min(since - dt.timedelta(weeks=weeks), _tested_from(champion, since, workspace))
     spine = weekly_spine(view, workspace, first, cutoff)
@@ -114,10 +113,10 @@ def monitor_deals(
     rows = rows.assign(point=scorer.predict(rows[DEALS.names]) if len(rows) else [])
     inputs, telling = compare_inputs(rows, since, cutoff, weeks)
     then = rows[(rows["as_of"] >= _tested_from(champion, since, workspace)) & (rows["as_of"] < since)]
-    promised = settle(then, lives, days, since, _within(champion) is not None)
+    promised = settle(then, lives, days, since)
     promised = promised[promised["known_by"] <= since]
     kept = _kept(workspace, champion, since, cutoff)
-    settled = settle(as_shown(rows[rows["as_of"] >= since], kept), lives, days, cutoff, _within(champion) is not None)
+    settled = settle(as_shown(rows[rows["as_of"] >= since], kept), lives, days, cutoff)
     outcomes, signal = judge_outcomes(settled, promised, champion.evidence, lives, since)
     challengers = _compared(workspace, others, settled)
     before = lives.loc[lives["status"].isin(CLOSED), "closed_at"] < since
@@ -151,18 +150,14 @@ def _tested_from(version: Version, since: dt.datetime, workspace: Workspace) -> 
     return workspace.instant(version.evidence.tested_from) if version.evidence else since - dt.timedelta(weeks=39)
 
 
-def _within(version: Version) -> int | None:
-    return int(json.loads(version.tags.get("within_days", "0"))) or None
-
-
 def _challengers(workspace: Workspace, champion: Version, cutoff: dt.datetime) -> list[Version]:
-    """The newest versions that are not champion, predict the same outcome and were trained before the cutoff."""
+    """The newest versions that are not champion and were trained before the cutoff."""
     from salesml.registry import catalog
 
     found = [
         version
         for version in catalog.versions(workspace, MODEL)
-        if version.number != champion.number and _within(version) == _within(champion) and _learnt_until(version) < cutoff
+        if version.number != champion.number and _learnt_until(version) < cutoff
     ]
     return found[-MOST_CHALLENGERS:]
 

@@ -62,13 +62,11 @@ def as_shown(rows: pd.DataFrame, kept: pd.DataFrame) -> pd.DataFrame:
     return both.assign(point=both["point_kept"].fillna(both["point"])).drop(columns="point_kept")
 
 
-def settle(
-    rows: pd.DataFrame, lives: pd.DataFrame, days: int, cutoff: dt.datetime, within: bool
-) -> pd.DataFrame:
+def settle(rows: pd.DataFrame, lives: pd.DataFrame, days: int, cutoff: dt.datetime) -> pd.DataFrame:
     """Rows old enough for their outcome to be known, with won and known_by, in the order it became known."""
     if rows.empty:
         return rows.assign(won=[], known_by=[])
-    return label(rows, lives, days, cutoff, within=within).sort_values(["known_by", "as_of", "opportunity_id"], ignore_index=True)
+    return label(rows, lives, days, cutoff).sort_values(["known_by", "as_of", "opportunity_id"], ignore_index=True)
 
 
 def _enough(settled: pd.DataFrame) -> bool:

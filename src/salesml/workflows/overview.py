@@ -79,7 +79,7 @@ def champions(workspace: Workspace) -> list[tuple[str, int]]:
 
 
 def version_tags(workspace: Workspace, model: str, version: str) -> dict[str, str]:
-    """What a registered version was tagged with (kind, baseline, within_days, gate …); nothing for one that is not there."""
+    """What a registered version was tagged with (kind, baseline, gate …); nothing for one that is not there."""
     query = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
     return {str(key): str(value) for key, value in _tracked(workspace, query, model, version)}
 

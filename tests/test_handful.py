@@ -94,7 +94,22 @@ def test_outcomes_needed_give_the_power_they_promise() -> None:
     none = Evidence(40, 20, -0.01, 0.2)
     assert none.needed is None and "no number of outcomes can be named" in none.sentence()
     sure = Evidence(40, 20, 0.05, 0.2)
-    assert sure.enough and "7.39 : 1" in sure.sentence()  # e^2
+    assert sure.enough and "7.39 : 1; as they are few, a score is 29 % model" in sure.sentence()  # e^2
+    assert evidence.share == 0 and sure.share == pytest.approx(2 / 7) and Evidence(9900, 99, 0.05, 0.2).share == pytest.approx(0.99)
+
+
+def test_scores_are_averaged_with_the_base_rate_by_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = drawn(40, 9)
+    part = Handful.fit(X, y, expected=EXPECTED)
+    monkeypatch.setattr(handful, "CREDIBILITY", 0)
+    whole = Handful.fit(X, y, expected=EXPECTED)
+    assert not part.abstains and whole.evidence.share == 1
+    base = logit((y.sum() + 0.5) / 41)
+    assert logit(part.predict(X)) - base == pytest.approx((logit(whole.predict(X)) - base) * 2 / 7)
+    apart = logit(whole.predict(X)) - base
+    spread = [((logit(hi) - logit(lo)) / 2 / norm.ppf(0.95)) ** 2 for lo, hi in (m.interval(X) for m in (part, whole))]
+    alone = 1 / (41 * expit(base) * expit(-base))
+    assert spread[0] == pytest.approx(2 / 7 * spread[1] + 5 / 7 * (alone + 2 / 7 * apart**2))  # variance of a mixture
 
 
 def test_what_is_expected_helps_when_outcomes_are_few_and_gives_way_when_they_are_many() -> None:

@@ -1,6 +1,6 @@
 """Companies to draw handfuls from: one snapshot per deal, in a week of its life drawn by lot, beside its true chance.
 
-    OMP_NUM_THREADS=1 .venv/bin/python experiments/2026-11_small_data/worlds.py FOLDER
+    OMP_NUM_THREADS=1 .venv/bin/python experiments/2026-11_small_data/worlds.py FOLDER tuning_worlds [judged_worlds …]
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def snapshots(signal: float, seed: int) -> pd.DataFrame:
     ).sort_values("as_of", ignore_index=True)  # fmt: skip
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, kinds: list[str]) -> None:
     """Write one Parquet file a company that is not there yet."""
-    for plan in PARAMS["tuning_worlds"] + PARAMS["judged_worlds"]:
+    for plan in [plan for kind in kinds for plan in PARAMS[kind]]:
         for seed in range(plan["first_seed"], plan["first_seed"] + plan["worlds"]):
             path = folder / f"{plan['signal']}_{seed}.parquet"
             if not path.exists():
@@ -57,4 +57,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,4 +1,4 @@
-"""A scorer for few outcomes: what is expected beforehand, corrected by what is seen, and the base rate until that shows a gain."""
+"""A scorer for few outcomes: what is expected beforehand, corrected by what is seen, and drawn to the base rate while they are few."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ LESS_LIKELY = 4.0  # each spread beforehand so many times less likely than the o
 ONE_BY_ONE, PARTS = 60, 20
 FAVOUR = math.log(3)
 """Odds of 3 to 1 are where evidence begins to be substantial (Jeffreys 1961, appendix B)."""
+CREDIBILITY = 100
+"""Outcomes at which model and base rate count the same in a score, as in credibility theory (Bühlmann 1967). Chosen on simulated
+companies, so that few outcomes never cost much where their deals are a poor picture of later ones."""
 POWER = 0.8
 
 DEAL_EXPECTATIONS: dict[str, float] = {
@@ -60,6 +63,11 @@ class Evidence:
         return self.entities * self.gain >= FAVOUR
 
     @property
+    def share(self) -> float:
+        """What the model counts in a score's log-odds, the base rate being the rest: n / (n + 100), 0 if not `enough`."""
+        return self.entities / (self.entities + CREDIBILITY) if self.enough else 0.0
+
+    @property
     def needed(self) -> int | None:
         """Entities in all at which a gain of this size and deviation would be `enough` in 80 % of cases; None if it is not above 0.
 
@@ -77,7 +85,8 @@ class Evidence:
         favour = math.exp(min(abs(self.entities * self.gain), 50.0))
         odds = f"left out in turn, they favour the {'model' if self.gain >= 0 else 'base rate'} at {favour:.3g} : 1"
         if self.enough:
-            return f"Scores come from a model of {seen}; {odds}."
+            parts = f"as they are few, a score is {100 * self.share:.0f} % model and the rest base rate, in log-odds"
+            return f"Scores come from a model of {seen}; {odds}; {parts}."
         if self.needed is None:
             return f"Base rate for all: in {seen} the model shows no gain ({odds}), so no number of outcomes can be named."
         more = max(1, self.needed - self.entities)
@@ -85,12 +94,13 @@ class Evidence:
 
 
 class Handful:
-    """Bayesian logistic regression with effects expected beforehand, or the base rate where few outcomes do not favour it.
+    """Bayesian logistic regression with effects expected beforehand, averaged with the base rate, or only that if not favoured.
 
     logit = intercept + trust · Σ expected · x + Σ β · x on standardised numbers and levels of categories, with
     trust ~ N(1, 0.3²) and β ~ N(0, spread² / columns). The spread (0: no effect but the expected ones) is averaged over,
     weighted by marginal likelihood (Laplace; MacKay 1992) and a prior that prefers small ones. Without expectations only
-    what the outcomes show is left.
+    what the outcomes show is left. Of the log-odds the model gives `Evidence.share`, the base rate the rest: log loss is convex in
+    them, so this never loses more than that share of what the model alone would lose.
     """
 
     kind = "handful"
@@ -134,10 +144,7 @@ class Handful:
         problem = _Problem(columns, outcomes, weights, hoped, columns.shape[1])
         evidence = _left_out(problem.turned(), entities, seed)
         mean, covariance = problem.posterior()
-        if not evidence.enough:
-            rate = _rate(outcomes, weights)
-            mean, covariance = np.zeros_like(mean), np.zeros_like(covariance)
-            mean[0], covariance[0, 0] = logit(rate), 1 / ((evidence.entities + 1) * rate * (1 - rate))
+        mean, covariance = _averaged(mean, covariance, _rate(outcomes, weights), evidence)
         return cls(design, centres, scales, mean, covariance, evidence)
 
     @property
@@ -276,6 +283,14 @@ def _left_out(problem: _Problem, entities: np.ndarray, seed: int) -> Evidence:
         gains[out] = -(y[out] * np.log(rate) + (1 - y[out]) * np.log(1 - rate)) - loss
     each = np.bincount(entities, w * gains)
     return Evidence(count, float(w @ y), float(each.mean()), float(each.std(ddof=1)))
+
+
+def _averaged(mean: np.ndarray, covariance: np.ndarray, rate: float, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of the mixture of the model, by its share, and of the base rate alone."""
+    base, spread, share = np.zeros_like(mean), np.zeros_like(covariance), evidence.share
+    base[0], spread[0, 0] = logit(rate), 1 / ((evidence.entities + 1) * rate * (1 - rate))
+    apart = mean - base
+    return base + share * apart, share * covariance + (1 - share) * (spread + share * np.outer(apart, apart))
 
 
 def _rate(y: np.ndarray, w: np.ndarray) -> float:

@@ -108,8 +108,7 @@ def test_scores_are_averaged_with_the_base_rate_by_the_share(monkeypatch: pytest
     assert logit(part.predict(X)) - base == pytest.approx((logit(whole.predict(X)) - base) * 2 / 7)
     apart = logit(whole.predict(X)) - base
     spread = [((logit(hi) - logit(lo)) / 2 / norm.ppf(0.95)) ** 2 for lo, hi in (m.interval(X) for m in (part, whole))]
-    alone = 1 / (41 * expit(base) * expit(-base))
-    assert spread[0] == pytest.approx(2 / 7 * spread[1] + 5 / 7 * (alone + 2 / 7 * apart**2))  # variance of a mixture
+    assert spread[0] == pytest.approx(spread[1] + (5 / 7 * apart) ** 2)  # mean squared deviation from the score
 
 
 def test_what_is_expected_helps_when_outcomes_are_few_and_gives_way_when_they_are_many() -> None:

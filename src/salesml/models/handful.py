@@ -157,7 +157,7 @@ class Handful:
         return expit(self._logits(self._columns(X)))
 
     def interval(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior interval of the probability (normal in log-odds)."""
+        """Interval of the probability (normal in log-odds), wide enough for what the model alone would say."""
         columns = self._columns(X)
         rows, logits = np.column_stack([np.ones(len(columns)), columns]), self._logits(columns)
         half = norm.ppf((1 + level) / 2) * np.sqrt(np.einsum("ij,jk,ik->i", rows, self.covariance, rows))
@@ -286,11 +286,15 @@ def _left_out(problem: _Problem, entities: np.ndarray, seed: int) -> Evidence:
 
 
 def _averaged(mean: np.ndarray, covariance: np.ndarray, rate: float, evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of the mixture of the model, by its share, and of the base rate alone."""
-    base, spread, share = np.zeros_like(mean), np.zeros_like(covariance), evidence.share
-    base[0], spread[0, 0] = logit(rate), 1 / ((evidence.entities + 1) * rate * (1 - rate))
+    """The model averaged with the base rate, and the model's mean squared deviations from that; the rate and its own in abstention."""
+    base, share = np.zeros_like(mean), evidence.share
+    base[0] = logit(rate)
+    if not evidence.enough:
+        own = np.zeros_like(covariance)
+        own[0, 0] = 1 / ((evidence.entities + 1) * rate * (1 - rate))
+        return base, own
     apart = mean - base
-    return base + share * apart, share * covariance + (1 - share) * (spread + share * np.outer(apart, apart))
+    return base + share * apart, covariance + (1 - share) ** 2 * np.outer(apart, apart)
 
 
 def _rate(y: np.ndarray, w: np.ndarray) -> float:

@@ -14,10 +14,11 @@ from scipy.special import expit, logit
 from salesml.errors import BadParameter, NotEnoughData
 from salesml.models import win_path
 from salesml.models.competing_risks import CompetingRisks
+from salesml.models.hazard_line import Line, Terms
 from salesml.models.onehot import OneHot
 from salesml.models.outlook import Outlook
 from salesml.models.scorer import load
-from salesml.models.spells import at_risk, edges_for, known_at, rush_share
+from salesml.models.spells import at_risk, edges_for, known_at, quarter_left
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 WEEKLY_CLOSE = {"slow": 0.06, "fast": 0.25}
@@ -164,11 +165,45 @@ def test_deals_that_live_days_get_days() -> None:
     assert edges_for(known_at(spells, START + pd.Timedelta(days=99))).tolist() == [*range(10)]
 
 
-def test_rush_share_by_counting_days() -> None:
-    left = np.array([3.0, 14.0, 60.0, 91.0])
-    found = rush_share(left, np.array([0.0, 7.0, 50.0, 80.0]), np.array([7.0, 14.0, 57.0, 94.0]))
-    ends = [3 / 7, 1.0, np.clip(57 - 46, 0, 7) / 7, (91 - 80) / 14]
-    np.testing.assert_allclose(found, ends, atol=0.06)
+def test_days_left_in_the_quarter_a_period_starts_in() -> None:
+    left = np.array([3.0, 14.0, 60.0, 91.0, 10.0, np.nan])
+    found = quarter_left(left, np.array([0.0, 7.0, 63.0, 91.0, 98.0, 0.0]), np.array([7.0, 14.0, 70.0, 98.0, 119.0, 7.0]))
+    year_quarter = 365.25 / 4
+    np.testing.assert_allclose(found, [3, 7, 60 - 63 + year_quarter, year_quarter, np.nan, np.nan])
+
+
+def test_a_line_finds_effects_that_add_up_and_draws_noise_to_nothing() -> None:
+    rng = np.random.default_rng(0)
+    reps, n = 40, 12_000
+    skill = rng.normal(0, 0.6, reps)
+    X = pd.DataFrame({"rep": rng.integers(0, reps, n).astype(str), "noise": rng.normal(size=n), "size": rng.lognormal(3, 1, n)})
+    terms = Terms.fit(X, ["rep"], 3)
+    period = rng.integers(0, 3, n)
+    y = (rng.random(n) < expit(skill[X["rep"].astype(int)] - 1 + 0.4 * period)).astype("int64")
+    rows = terms.by_period(terms.matrix(X), period, np.full(n, np.nan))
+    line = Line.fit(rows, y, np.ones(n), terms)
+    one_each = pd.DataFrame({"rep": np.arange(reps).astype(str), "noise": 0.0, "size": 20.0})
+    left = np.full((reps, 3), np.nan)
+    told = line.log_odds(terms.matrix(one_each), left)
+    assert np.corrcoef(told[:, 0], skill)[0, 1] > 0.9
+    assert (told[:, 2] - told[:, 0]).mean() == pytest.approx(0.8, abs=0.15)
+    effects = line.by_feature(terms.matrix(one_each), left, terms.design)
+    np.testing.assert_allclose(effects.sum(axis=2) + line.base(left), told, atol=1e-9)
+    noise = line.by_feature(terms.matrix(one_each.assign(noise=2.0)), left, terms.design) - effects
+    assert np.abs(noise).max() < 0.15 < np.abs(effects[:, :, 0]).mean()
+    asked = line.log_odds(terms.matrix(X[:50]), np.full((50, 3), np.nan))
+    np.testing.assert_allclose(line.of(rows[:50]), asked[np.arange(50), period[:50]])
+
+
+def test_time_goes_on_in_working_days() -> None:
+    outlook = Outlook(np.array([0.0, 7, 14]), np.array([[[0.0, 0, 0], [0.5, 0, 0], [0.7, 0, 0]]]), np.array([[0.7, 0.2, 0.1]]))
+    monday, friday = np.datetime64("2026-06-22"), np.datetime64("2026-06-26")
+    assert outlook.by(9.0, since=monday) == pytest.approx(0.5 + 0.2 * 2 / 5)
+    assert outlook.by(3.0, since=friday) == pytest.approx(0.5 * 1 / 5)
+    assert outlook.by(7.0, since=friday) == pytest.approx(0.5)
+    assert outlook.by(-3.0, since=monday) == 0 and np.isnan(outlook.by(np.nan, since=monday)).all()
+    daily = Outlook(np.array([0.0, 1, 2]), outlook.incidence, outlook.eventual)
+    assert daily.by(1.0, since=friday + 1) == pytest.approx(0.5), "a funnel of days has no weekend"
 
 
 @settings(deadline=None, max_examples=40)

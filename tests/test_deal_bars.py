@@ -105,16 +105,12 @@ def test_the_funnel_model_ranks_and_estimates_better_at_every_age(funnel: Funnel
         assert found[MODEL]["auc"].lo > 0.55 and found[MODEL]["brier"].value < found[STAGE]["brier"].value
 
 
-def test_the_calibration_error_of_the_funnel_model_is_not_surely_above_the_bar(funnel: Funnel) -> None:
-    """A floor: the error itself is above the bar (about 0.042 of 0.033), since the funnel changed between learning and judging.
-
-    Of deals whose papers came back, then open four to six weeks, 76 % of those begun in October were won, 51 % of those in
-    December (experiments/2026-11_bpic2012), so what October taught is too high.
-    """
+def test_the_calibration_error_of_the_funnel_model_is_within_its_bar(funnel: Funnel) -> None:
+    """Though the funnel changed between learning and judging (experiments/2026-11_bpic2012)."""
     found = {name: calibration(funnel.y, p, funnel.deals) for name, p in funnel.p.items()}
     error = found[MODEL].ece
     print({name: (str(f.ece), f.bar, str(f.slope)) for name, f in found.items()})
-    assert error.value <= 0.06 and error.lo <= found[MODEL].bar
+    assert error.value <= found[MODEL].bar
     assert 2 * error.value < min(found[STAGE].ece.value, found[BAYES].ece.value)
 
 

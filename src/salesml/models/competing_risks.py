@@ -1,4 +1,4 @@
-"""Outcome and timing of deals in one model: discrete-time competing risks on snapshots, boosted trees underneath.
+"""Outcome and timing of deals in one model: discrete-time competing risks on snapshots, boosted trees and a line underneath.
 
 From a snapshot on, time runs in periods (weeks, later wider). Per period one model gives the chance that a deal still open
 closes in it, another that what closes then is won, a third that what is not won ends without a decision (Nicolaie, van
@@ -8,7 +8,7 @@ cutoff count for the periods they have lived. P(win) is the sum over periods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from salesml.models import win_path
 from salesml.models.bag import bag_interval, pooled_variance
 from salesml.models.calibrators import LOGIT_LIMIT, Calibrator
 from salesml.models.columns import select
-from salesml.models.hazard_trees import Growth, grow, raw
+from salesml.models.hazard_head import Asked, Head
+from salesml.models.hazard_line import Line, Terms
+from salesml.models.hazard_trees import Growth, grow
 from salesml.models.onehot import OneHot
 from salesml.models.outlook import Outlook
 from salesml.models.person_periods import HEADS, QUARTER, PersonPeriods, tuned, with_periods
@@ -32,11 +34,13 @@ from salesml.models.spells import CAUSES, Known, edges_for, known_at
 from salesml.models.tree_effects import TreeEffects
 
 MOST_ROWS = 120_000
-"""Person-periods used to fit; of more, whole snapshots are drawn at random."""
+"""Person-periods used to fit, drawn at random of more."""
 LEAST_DEALS = 10
+OF_WINNING = ("closes", "won")
+"""The heads that P(win) comes of."""
 CHUNK = 4_000
 AS_IT_IS = Calibrator()
-Trees = Mapping[str, CatBoost]
+Heads = Mapping[str, Head]
 
 
 class CompetingRisks:
@@ -47,20 +51,21 @@ class CompetingRisks:
     def __init__(
         self,
         design: OneHot,
+        terms: Terms,
         edges: np.ndarray,
-        trees: Trees,
-        members: Sequence[Trees] = (),
+        heads: Heads,
+        members: Sequence[Heads] = (),
         calibrator: Calibrator = AS_IT_IS,
         pooled: float = 0.0,
         growths: Mapping[str, Growth] | None = None,
         threads: int = 2,
         given_up: float = 0.0,
     ) -> None:
-        """`trees` by head; `members` are refits to resampled deals, for `interval`; `growths` tell how trees were grown.
+        """`members` are refits to resampled deals, for `interval`; `growths` tell how the heads were made.
 
         `given_up`: without a head no_decision, the share of what is not won that ends so, 0 or 1.
         """
-        self.design, self.edges, self.trees, self.members = design, edges, dict(trees), tuple(members)
+        self.design, self.terms, self.edges, self.heads, self.members = design, terms, edges, dict(heads), tuple(members)
         self.calibrator, self.pooled, self.growths, self.threads = calibrator, pooled, dict(growths or {}), threads
         self.features, self.categorical = design.features, tuple(design.levels)
         self.given_up = given_up
@@ -89,30 +94,35 @@ class CompetingRisks:
         known = known_at(spells, cutoff)
         _require(known, spells)
         edges, design = edges_for(known), OneHot.fit(X, categorical)
-        frame = PersonPeriods(design, design.matrix(X), edges, np.random.default_rng(seed))
+        terms = Terms.fit(X, categorical, len(edges) - 1)
+        deals = spells["opportunity_id"].to_numpy()
+        frame = PersonPeriods(design, X, terms, deals, edges, np.random.default_rng(seed))
         if growths is None:
             growths = tuned(frame, spells, cutoff, trials, seed, threads)
-        heads = {head: frame.rows(head, known, MOST_ROWS) for head in HEADS}
-        told = {head: rows for head, rows in heads.items() if np.ptp(rows[1])}  # nobody gives up, say: then no such head
-        trees = {head: grow(Pool(*rows[:2]), growths[head], seed, threads) for head, rows in told.items()}
-        bag = []
-        pools = {head: (Pool(*heads[head][:2]), heads[head][2]) for head in ("closes", "won")}
-        for number, weights in enumerate(row_weights(len(X), spells["opportunity_id"].to_numpy(), members, seed), 1):
-            member = {}
-            for head, (pool, snapshots) in pools.items():
-                pool.set_weight(weights[snapshots])
-                member[head] = grow(pool, growths[head], seed + number, threads)
-            bag.append(member)
-        given_up = float(heads["no_decision"][1].min(initial=1))
-        fitted = cls(design, edges, trees, bag, growths=growths, threads=threads, given_up=given_up)
+        rows = {head: frame.rows(head, known, MOST_ROWS) for head in HEADS}
+        heads: dict[str, Head] = {}
+        bag: list[dict[str, Head]] = [{} for _ in range(members)]
+        draws = list(row_weights(len(X), deals, members, seed))
+        for head in [head for head in HEADS if rows[head].told]:  # nobody gives up, say: then no such head
+            part, growth = rows[head], growths[head]
+            pool, line_rows, weights = Pool(part.matrix, part.answers), frame.for_line(part), frame.weights(part)
+            line = Line.fit(line_rows, part.answers, weights, terms)
+            heads[head] = Head(grow(pool, growth, seed, threads), line, growth.line)
+            for number, drawn in enumerate(draws if head in OF_WINNING else (), 1):
+                again = drawn[part.snapshot]
+                pool.set_weight(again)
+                refitted = line.refitted(line_rows, part.answers, weights * again)
+                bag[number - 1][head] = Head(grow(pool, growth, seed + number, threads), refitted, growth.line)
+        given_up = float(rows["no_decision"].answers.min(initial=1))
+        fitted = cls(design, terms, edges, heads, bag, growths=growths, threads=threads, given_up=given_up)
         if len(bag) > 1:
-            fitted.pooled = pooled_variance(fitted._member_logits(fitted._matrix(X.iloc[-2_000:])))
+            fitted.pooled = pooled_variance(fitted._bounds(X.iloc[-2_000:])[1])
         return fitted
 
     def calibrated(self, calibrator: Calibrator) -> CompetingRisks:
         """The same model with another recalibration of P(win); chances by a day move with it."""
         return CompetingRisks(
-            self.design, self.edges, self.trees, self.members, calibrator, self.pooled, self.growths, self.threads,
+            self.design, self.terms, self.edges, self.heads, self.members, calibrator, self.pooled, self.growths, self.threads,
             self.given_up,
         )  # fmt: skip
 
@@ -122,20 +132,17 @@ class CompetingRisks:
 
     def logits(self, X: pd.DataFrame) -> np.ndarray:
         """Log-odds of P(win) before recalibration."""
-        return self._logits(self._matrix(X), self.trees)
+        return np.concatenate([np.zeros(0), *(self._logits(asked, self.heads) for asked in self._asked(X))])
 
     def interval(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Bounds of P(win) from refits to resampled deals."""
-        matrix = self._matrix(X)
-        logits = self.calibrator.apply(self._logits(matrix, self.trees))
-        return bag_interval(logits, self._member_logits(matrix), level, self.pooled)
+        return bag_interval(*self._bounds(X), level, self.pooled)
 
     def outlook(self, X: pd.DataFrame) -> Outlook:
         """Cumulative chances of won, lost and no decision by the end of each period; they agree with `predict`."""
-        matrix = self._matrix(X)
-        parts = [self._incidence(matrix[at : at + CHUNK]) for at in range(0, len(matrix), CHUNK)]
-        incidence = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, len(self.edges), 3))
-        eventual = np.concatenate([part[1] for part in parts]) if parts else np.zeros((0, 3))
+        parts = [self._incidence(asked) for asked in self._asked(X)]
+        incidence = np.concatenate([np.zeros((0, len(self.edges), 3)), *(part[0] for part in parts)])
+        eventual = np.concatenate([np.zeros((0, 3)), *(part[1] for part in parts)])
         return Outlook(self.edges, incidence, eventual)
 
     def explain(self, X: pd.DataFrame) -> tuple[float, pd.DataFrame]:
@@ -144,72 +151,77 @@ class CompetingRisks:
         From a deal known only by the periods to this one along a straight line in log-odds (Aumann and Shapley 1974;
         Sundararajan, Taly and Yan 2017): base + effects = log-odds of `predict`.
         """
-        matrix = self._matrix(X)
-        parts = [self._effects(matrix[at : at + CHUNK]) for at in range(0, max(1, len(matrix)), CHUNK)]
-        effects = np.concatenate([part[1] for part in parts])
+        asked = X if len(X) else pd.DataFrame([dict.fromkeys(self.features)], columns=list(self.features))
+        parts = [self._effects(part) for part in self._asked(asked)]
+        effects = np.concatenate([part[1] for part in parts])[: len(X)]
         base, effects = self.calibrator.factors(parts[0][0], effects)
         return base, pd.DataFrame(effects, index=X.index, columns=list(self.features))
 
     def save(self, folder: Path) -> None:
         """Write model.json, one .cbm a head, and two per member."""
+        places = (self.heads, *self.members)
         content = {
             **self.design.to_json(),
+            "terms": self.terms.to_json(),
             "edges": self.edges.tolist(),
             "calibrator": vars(self.calibrator),
             "pooled": self.pooled,
             "growths": {head: asdict(growth) for head, growth in self.growths.items()},
-            "heads": list(self.trees),
-            "members": len(self.members),
+            "heads": [{head: _line(one) for head, one in heads.items()} for heads in places],
             "threads": self.threads,
             "given_up": self.given_up,
         }
         write_model(folder, self.kind, content)
-        for place, trees in enumerate((self.trees, *self.members)):
-            for head, grown in trees.items():
-                grown.save_model(str(folder / f"{head}_{place}.cbm"))
+        for place, heads in enumerate(places):
+            for head, one in heads.items():
+                one.trees.save_model(str(folder / f"{head}_{place}.cbm"))
 
     @classmethod
     def load(cls, folder: Path) -> CompetingRisks:
         """Read what `save` wrote."""
         c = read_model(folder, cls.kind)
 
-        def read(heads: Sequence[str], place: int) -> Trees:
-            return {head: CatBoost().load_model(str(folder / f"{head}_{place}.cbm")) for head in heads}
+        def read(place: int, head: str, line: dict) -> Head:
+            trees = CatBoost().load_model(str(folder / f"{head}_{place}.cbm"))
+            effects, penalties = np.array(line["effects"]), np.array(line["penalties"])
+            return Head(trees, Line(effects, penalties, len(c["edges"]) - 1), line["share"])
 
+        heads, *members = [
+            {head: read(place, head, line) for head, line in lines.items()} for place, lines in enumerate(c["heads"])
+        ]
+        growths = {head: Growth(**growth) for head, growth in c["growths"].items()}
         return cls(
-            OneHot.from_json(c), np.array(c["edges"]), read(c["heads"], 0),
-            [read(("closes", "won"), place) for place in range(1, c["members"] + 1)], Calibrator(**c["calibrator"]),
-            c["pooled"], {head: Growth(**growth) for head, growth in c["growths"].items()}, c["threads"],
-            c["given_up"],
+            OneHot.from_json(c), Terms.from_json(c["terms"]), np.array(c["edges"]), heads, members,
+            Calibrator(**c["calibrator"]), c["pooled"], growths, c["threads"], c["given_up"],
         )  # fmt: skip
 
-    def _matrix(self, X: pd.DataFrame) -> np.ndarray:
-        return self.design.matrix(select(X, self.features))
+    def _asked(self, X: pd.DataFrame) -> Iterator[Asked]:
+        """The rows as heads take them, a part at a time."""
+        X = select(X, self.features)
+        periods = len(self.edges) - 1
+        for at in range(0, len(X), CHUNK):
+            part = X.iloc[at : at + CHUNK]
+            expanded = with_periods(self.design, self.design.matrix(part), self.edges)
+            yield Asked(Pool(expanded), self.terms.matrix(part), expanded[:, -1].reshape(-1, periods).astype("float64"))
 
-    def _expanded(self, matrix: np.ndarray) -> np.ndarray:
-        return with_periods(self.design, matrix, self.edges)
+    def _logits(self, asked: Asked, heads: Heads) -> np.ndarray:
+        """Log-odds of P(win) before recalibration."""
+        p = win_path.chance(*(expit(heads[head].log_odds(asked, self.threads)) for head in OF_WINNING))
+        return np.clip(np.log(p) - np.log1p(-p), -LOGIT_LIMIT, LOGIT_LIMIT)
 
-    def _chances(self, expanded: np.ndarray, trees: Trees, head: str) -> np.ndarray:
-        """Log-odds of a head, rows × periods."""
-        return raw(trees[head], expanded, self.threads).reshape(-1, len(self.edges) - 1)
+    def _bounds(self, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Recalibrated log-odds of P(win) of the model and of its members (members × rows)."""
+        found = [np.zeros((1 + len(self.members), 0))]
+        for asked in self._asked(X):
+            found.append(np.array([self._logits(asked, heads) for heads in (self.heads, *self.members)]))
+        logits = self.calibrator.apply(np.concatenate(found, axis=1))
+        return logits[0], logits[1:]
 
-    def _logits(self, matrix: np.ndarray, trees: Trees) -> np.ndarray:
-        found = [np.zeros(0)]
-        for at in range(0, len(matrix), CHUNK):
-            expanded = self._expanded(matrix[at : at + CHUNK])
-            p = win_path.chance(*(expit(self._chances(expanded, trees, head)) for head in ("closes", "won")))
-            found.append(np.clip(np.log(p) - np.log1p(-p), -LOGIT_LIMIT, LOGIT_LIMIT))
-        return np.concatenate(found)
-
-    def _member_logits(self, matrix: np.ndarray) -> np.ndarray:
-        return np.array([self.calibrator.apply(self._logits(matrix, member)) for member in self.members])
-
-    def _incidence(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        expanded = self._expanded(matrix)
-        closes, won = (expit(self._chances(expanded, self.trees, head)) for head in ("closes", "won"))
+    def _incidence(self, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+        closes, won = (expit(self.heads[head].log_odds(asked, self.threads)) for head in OF_WINNING)
         given_up = np.full_like(won, self.given_up)
-        if "no_decision" in self.trees:
-            given_up = expit(self._chances(expanded, self.trees, "no_decision"))
+        if "no_decision" in self.heads:
+            given_up = expit(self.heads["no_decision"].log_odds(asked, self.threads))
         shares = np.stack([won, (1 - won) * (1 - given_up), (1 - won) * given_up], axis=2)
         still = np.cumprod(1 - closes, axis=1)
         before = np.concatenate([np.ones((len(still), 1)), still[:, :-1]], axis=1)
@@ -218,23 +230,30 @@ class CompetingRisks:
         p = np.clip(eventual[:, 0], expit(-LOGIT_LIMIT), expit(LOGIT_LIMIT))
         q = expit(self.calibrator.apply(np.log(p) - np.log1p(-p)))
         moved = np.stack([q / p, (1 - q) / (1 - p), (1 - q) / (1 - p)], axis=1)
-        start = np.zeros((len(matrix), 1, len(CAUSES)))
+        start = np.zeros((len(closes), 1, len(CAUSES)))
         return np.concatenate([start, incidence * moved[:, None, :]], axis=1), eventual * moved
 
-    def _effects(self, matrix: np.ndarray) -> tuple[float, np.ndarray]:
-        periods = len(self.edges) - 1
-        expanded = self._expanded(matrix if len(matrix) else np.zeros((1, matrix.shape[1]), "float32"))
-        owners = _owners(self.design)
+    def _effects(self, asked: Asked) -> tuple[float, np.ndarray]:
+        owners, features = _owners(self.design), len(self.features)
         from_, by = [], []
-        for head in ("closes", "won"):
-            if head not in self._explained:
-                self._explained[head] = TreeEffects(self.trees[head], given=len(self.design.owners))
-            tables = self._explained[head]
-            leaves = self.trees[head].calc_leaf_indexes(expanded, thread_count=self.threads)
-            from_.append(tables.bases(leaves[:periods]))
-            by.append(_folded(tables.effects(leaves), owners, len(self.features)).reshape(-1, periods, len(self.features)))
-        base, effects = win_path.carried(*from_, *by)
-        return base, effects[: len(matrix)]
+        for name in OF_WINNING:
+            head = self.heads[name]
+            if name not in self._explained:
+                self._explained[name] = TreeEffects(head.trees, given=len(self.design.owners))
+            tables, trees, line = self._explained[name], 1 - head.share, head.share
+            leaves = head.trees.calc_leaf_indexes(asked.rows, thread_count=self.threads)
+            usual = head.line.base(np.full((1, asked.left.shape[1]), np.nan))
+            from_.append(trees * tables.bases(leaves[: asked.left.shape[1]]) + line * usual[0])
+            effects = trees * _folded(tables.effects(leaves), owners, features).reshape(*asked.left.shape, features)
+            effects += line * head.line.by_feature(asked.terms, asked.left, self.terms.design)
+            if QUARTER in self.features:
+                effects[:, :, self.features.index(QUARTER)] += line * (head.line.base(asked.left) - usual)
+            by.append(effects)
+        return win_path.carried(*from_, *by)
+
+
+def _line(head: Head) -> dict:
+    return {"effects": head.line.effects.tolist(), "penalties": head.line.penalties.tolist(), "share": head.share}
 
 
 def _require(known: Known, spells: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from scipy.stats import norm
 from salesml.models.calibrators import LOGIT_LIMIT, held
 from salesml.models.columns import infer_categorical, require_classes
 from salesml.models.design import Design
+from salesml.models.laplace import laplace
 from salesml.models.rates import Calibration, together
 from salesml.models.scorer import read_model, write_model
 
@@ -236,36 +237,13 @@ class _Problem:
             own = np.full(columns.shape[1], self.sharing / spread**2) if spread else np.zeros(0)
             size = 2 + len(own)
             precision = np.concatenate([[INTERCEPT_SPREAD**-2, TRUST_SPREAD**-2], own])
-            mode, curvature, evidence = _laplace(matrix[:, :size], y, w, centre[:size], precision)
+            mode, curvature, evidence = laplace(matrix[:, :size], y, w, centre[:size], precision)
             modes.append(merge[:, :size] @ mode)
             curvatures.append(curvature)
             evidences.append(evidence)
         likely = np.array(evidences) - math.log(LESS_LIKELY) * np.arange(len(SPREADS))
         shares = np.exp(likely - likely.max())
         return shares / shares.sum(), np.array(modes), curvatures
-
-
-def _laplace(
-    matrix: np.ndarray, y: np.ndarray, w: np.ndarray, centre: np.ndarray, precision: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Mode, curvature there and log marginal likelihood of a logistic regression with prior N(centre, 1 / precision)."""
-    mode = centre.copy()
-
-    def value(at: np.ndarray) -> float:
-        z = matrix @ at
-        return float(w @ (y * z - np.logaddexp(0, z)) - precision @ (at - centre) ** 2 / 2)
-
-    current = value(mode)
-    for _ in range(50):
-        p = expit(matrix @ mode)
-        curvature = (matrix * (w * p * (1 - p))[:, None]).T @ matrix + np.diag(precision)
-        step = np.linalg.solve(curvature, matrix.T @ (w * (y - p)) - precision * (mode - centre))
-        while (proposed := value(mode + step)) < current - 1e-12:
-            step = step / 2
-        mode, current = mode + step, proposed
-        if np.abs(step).max() < 1e-6:
-            break
-    return mode, curvature, current + (np.log(precision).sum() - np.linalg.slogdet(curvature)[1]) / 2
 
 
 def _left_out(problem: _Problem, entities: np.ndarray, seed: int) -> Evidence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import optuna
@@ -14,12 +14,16 @@ MOST_TREES = 400
 
 @dataclass(frozen=True)
 class Growth:
-    """How the trees grow; `log_loss` on the later rows they were tried on, None where they were not tried."""
+    """How a head is made: how its trees grow, and the `line`'s share in its log-odds, the trees having the rest.
+
+    `log_loss` on the later rows both were tried on, None where they were not tried.
+    """
 
     depth: int = 4
     learning_rate: float = 0.08
     l2: float = 50.0
     trees: int = 150
+    line: float = 0.5
     log_loss: float | None = None
 
 
@@ -30,15 +34,13 @@ def tune(
     trials: int,
     seed: int,
     threads: int,
-) -> Growth:
+) -> tuple[Growth, np.ndarray]:
     """Of `trials` settings (Optuna's TPE, the usual first) the best on the later rows, with the number of trees best there.
 
-    The usual settings, untried, where either part lacks one of the answers or `trials` is 0.
+    And their log-odds on the later rows. Both parts have both answers.
     """
-    if not trials or any(len(np.unique(y)) < 2 for _, y in (early, later)):
-        return Growth()
     pool, stop_on = Pool(*early), Pool(*later)
-    found: list[Growth] = []
+    found: list[tuple[Growth, np.ndarray]] = []
 
     def objective(trial: optuna.Trial) -> float:
         tried = Growth(
@@ -48,14 +50,15 @@ def tune(
         )
         grown = grow(pool, tried, seed, threads, stop_on)
         loss = float(grown.best_score_["validation"]["Logloss"])
-        found.append(Growth(tried.depth, tried.learning_rate, tried.l2, max(1, int(grown.tree_count_)), loss))
+        kept = replace(tried, trees=max(1, int(grown.tree_count_)), log_loss=loss)
+        found.append((kept, raw(grown, stop_on, threads)))
         return loss
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=3))
     study.enqueue_trial({"depth": Growth.depth, "l2": Growth.l2})
     study.optimize(objective, n_trials=trials)
-    return min(found, key=lambda growth: growth.log_loss or 0.0)
+    return min(found, key=lambda each: each[0].log_loss or 0.0)
 
 
 def grow(pool: Pool, growth: Growth, seed: int, threads: int, stop_on: Pool | None = None) -> CatBoost:
@@ -75,8 +78,6 @@ def grow(pool: Pool, growth: Growth, seed: int, threads: int, stop_on: Pool | No
     return model.fit(pool, eval_set=stop_on, early_stopping_rounds=None if stop_on is None else PATIENCE)
 
 
-def raw(trees: CatBoost, matrix: np.ndarray, threads: int) -> np.ndarray:
+def raw(trees: CatBoost, rows: Pool, threads: int) -> np.ndarray:
     """Log-odds per row."""
-    if not len(matrix):
-        return np.zeros(0)
-    return np.asarray(trees.predict(matrix, prediction_type="RawFormulaVal", thread_count=threads), dtype="float64")
+    return np.asarray(trees.predict(rows, prediction_type="RawFormulaVal", thread_count=threads), dtype="float64")

@@ -5,52 +5,86 @@ A head's matrix has the columns of the snapshot, then the period, then the share
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pandas as pd
 
+from salesml.models.hazard_line import FAR, NEAR, Line, Terms
 from salesml.models.hazard_trees import Growth, tune
 from salesml.models.onehot import OneHot
-from salesml.models.spells import CAUSES, Known, at_risk, known_at, rush_share
+from salesml.models.spells import CAUSES, Known, at_risk, known_at, quarter_left
 
 HEADS = ("closes", "won", "no_decision")
 QUARTER = "days_to_quarter_end"
 """The feature that tells where in the quarter a snapshot lies; without it periods do not know of quarter ends."""
 TUNED_ROWS = 30_000
-"""Person-periods used to choose settings; of more, whole snapshots are drawn at random."""
+"""Person-periods used to choose settings, drawn at random of more."""
+SHARES = (0.25, 0.5, 0.75)
+"""Of the line in the log-odds, tried in turn."""
 LAST = 0.15  # of the time: the last part, on which settings are tried
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Person-periods of a head: the trees' matrix, the answers, and which snapshot each row is of."""
+
+    matrix: np.ndarray
+    answers: np.ndarray
+    snapshot: np.ndarray
+
+    @property
+    def told(self) -> bool:
+        """Whether both answers are there."""
+        return bool(len(self.answers)) and bool(np.ptp(self.answers))
+
+
 class PersonPeriods:
-    """The snapshots as a matrix, and rows of each head drawn from it."""
+    """The snapshots as a matrix and as terms of a line, and rows of each head drawn from them. `deals`: ids."""
 
-    def __init__(self, design: OneHot, matrix: np.ndarray, edges: np.ndarray, rng: np.random.Generator) -> None:
-        self.design, self.matrix, self.edges, self.rng = design, matrix, edges, rng
+    def __init__(
+        self, design: OneHot, X: pd.DataFrame, terms: Terms, deals: np.ndarray, edges: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        self.design, self.terms, self.edges, self.rng = design, terms, edges, rng
+        self.matrix, self.columns, self.deals = design.matrix(X), terms.matrix(X), pd.factorize(deals)[0]
 
-    def rows(
-        self, head: str, known: Known, most: int, among: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Matrix, answers and snapshot of the person-periods (closes) or closed snapshots (won, no_decision) of a head."""
+    def rows(self, head: str, known: Known, most: int, among: np.ndarray | None = None) -> Rows:
+        """Rows of the person-periods (closes) or closed snapshots (won, no_decision) of a head."""
         which = np.arange(len(known.days)) if among is None else among
         if head == "closes":
-            size = np.searchsorted(self.edges, known.days[which], side="right").clip(1, len(self.edges) - 1)
-            which = self._drawn(which, most / max(1, size.sum()))
             snapshot, period, answers = at_risk(known, self.edges, which)
+            kept = self._kept(period, most)
+            snapshot, period, answers = snapshot[kept], period[kept], answers[kept]
         else:
             which = which[known.closed[which] & ((head == "won") | (known.cause[which] > 0))]
-            snapshot = self._drawn(which, most / max(1, len(which)))
+            snapshot = which[self.rng.random(len(which)) * len(which) < most]
             period = (np.searchsorted(self.edges, known.days[snapshot], side="right") - 1).clip(0, len(self.edges) - 2)
             answers = (known.cause[snapshot] == CAUSES.index(head)).astype("int64")
-        matrix = one_period(self.design, self.matrix[snapshot], self.edges, period)
-        return matrix, answers, snapshot
+        return Rows(one_period(self.design, self.matrix[snapshot], self.edges, period), answers, snapshot)
 
-    def _drawn(self, which: np.ndarray, share: float) -> np.ndarray:
-        return which if share >= 1 else which[self.rng.random(len(which)) < share]
+    def for_line(self, rows: Rows) -> np.ndarray:
+        """The same rows as a line takes them."""
+        return self.terms.by_period(self.columns[rows.snapshot], rows.matrix[:, -2].astype("int64"), rows.matrix[:, -1])
+
+    def weights(self, rows: Rows) -> np.ndarray:
+        """How much of an independent outcome each row is: all snapshots of a deal share its one fate, whatever their number."""
+        taken = np.unique(rows.snapshot)
+        return np.full(len(rows.answers), len(np.unique(self.deals[taken])) / max(1, len(taken)))
+
+    def _kept(self, period: np.ndarray, most: int) -> np.ndarray:
+        """Which person-periods are drawn: of near, middle and far ones the same number at most, since far ones are many and alike."""
+        band = np.searchsorted([NEAR, FAR], period, side="right")
+        counts = np.bincount(band, minlength=3)
+        return self.rng.random(len(period)) * counts[band] < most / 3
 
 
 def tuned(
     frame: PersonPeriods, spells: pd.DataFrame, cutoff: pd.Timestamp, trials: int, seed: int, threads: int
 ) -> dict[str, Growth]:
-    """Settings by head, tried on snapshots of the last part of the time; earlier ones are known as of its beginning."""
+    """Settings by head, tried on snapshots of the last part of the time; earlier ones are known as of its beginning.
+
+    The usual settings, untried, where either part lacks one of the answers or `trials` is 0.
+    """
     split = cutoff - LAST * (cutoff - spells["as_of"].min())
     late = (spells["as_of"] >= split).to_numpy()
     then, now = known_at(spells, split), known_at(spells, cutoff)
@@ -58,18 +92,33 @@ def tuned(
     for head in HEADS:
         early = frame.rows(head, then, TUNED_ROWS, np.flatnonzero(~late))
         later = frame.rows(head, now, TUNED_ROWS, np.flatnonzero(late))
-        found[head] = tune(early[:2], later[:2], trials=trials, seed=seed, threads=threads)
+        found[head] = Growth()
+        if trials and early.told and later.told:
+            growth, trees = tune((early.matrix, early.answers), (later.matrix, later.answers), trials=trials, seed=seed, threads=threads)
+            line = Line.fit(frame.for_line(early), early.answers, frame.weights(early), frame.terms)
+            found[head] = _shared(growth, trees, line.of(frame.for_line(later)), later.answers)
     return found
 
 
+def _shared(growth: Growth, trees: np.ndarray, line: np.ndarray, answers: np.ndarray) -> Growth:
+    """The growth with the share of the line that was best on the later rows, given both log-odds there."""
+
+    def loss(share: float) -> float:
+        z = (1 - share) * trees + share * line
+        return float(np.mean(np.logaddexp(0, z) - answers * z))
+
+    best = min(SHARES, key=loss)
+    return replace(growth, line=best, log_loss=loss(best))
+
+
 def one_period(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray) -> np.ndarray:
-    """The matrix with two more columns: the period, and the share of it in the last two weeks of a quarter."""
+    """The matrix with two more columns: the period, and the days from its start to the end of the quarter it starts in."""
     if QUARTER in design.features:
         column = int(np.searchsorted(design.owners, design.features.index(QUARTER)))
-        rush = rush_share(matrix[:, column].astype("float64"), edges[period], edges[period + 1])
+        left = quarter_left(matrix[:, column].astype("float64"), edges[period], edges[period + 1])
     else:
-        rush = np.full(len(matrix), np.nan)
-    return np.column_stack([matrix, period.astype("float32"), rush.astype("float32")])
+        left = np.full(len(matrix), np.nan)
+    return np.column_stack([matrix, period.astype("float32"), left.astype("float32")])
 
 
 def with_periods(design: OneHot, matrix: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ PERIODS = np.array([*range(14), 15, 18, 22, 27, 34, 43, 55], dtype="float64")
 """Edges of the periods after a snapshot, in weeks; in days for deals that live days."""
 LEAST_CLOSINGS = 15
 """A period in which fewer snapshots' deals closed is not told apart from the one before."""
-QUARTER, RUSH = 365.25 / 4, 14.0
+QUARTER = 365.25 / 4
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,12 @@ def _days(span: pd.Series) -> np.ndarray:
     return np.maximum(span.dt.total_seconds().to_numpy() / 86_400, 0)
 
 
-def rush_share(days_to_quarter_end: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The share of [start, end) days ahead that lies in the last 14 days of a quarter; NaN where the quarter is unknown."""
-    total = np.zeros(np.broadcast(days_to_quarter_end, start, end).shape)
-    for ahead in range(-1, 6):
-        over = days_to_quarter_end + ahead * QUARTER
-        total = total + np.clip(np.minimum(end, over) - np.maximum(start, over - RUSH), 0, None)
-    return total / (end - start)
+def quarter_left(days_to_quarter_end: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Days from `start`, so many days ahead, to the end of the quarter it lies in, above 0; NaN where that is unknown.
+
+    Later quarters are taken as a quarter of a year. NaN too for [start, end) longer than a week: it is of no one week.
+    """
+    left = days_to_quarter_end - start
+    left = left + QUARTER * np.maximum(np.ceil(-left / QUARTER), 0)
+    left = np.where(left <= 0, left + QUARTER, left)
+    return np.where(end - start > 7, np.nan, left)

@@ -14,7 +14,7 @@ from salesml.features.spines import weekly_spine
 from salesml.lake import visible
 from salesml.models.scorer import Scorer, Timed
 from salesml.trial.case import LATER_WEEKS, Case, Figure, failed, figures
-from salesml.workflows.fit_deals import BASE, BAYES, MODEL, STAGE, fit_deals, quarter_ends
+from salesml.workflows.fit_deals import BASE, BAYES, MODEL, STAGE, day_of, fit_deals, quarter_ends
 
 PART, POLICY, TIMING = "win probability", "whom to meet", "timing"
 BUDGET = 0.2  # share of open deals a policy may name in a week
@@ -63,7 +63,7 @@ def _timing(rows: pd.DataFrame, model: Scorer) -> list[Figure]:
     outlook, days, found = model.outlook(rows[DEALS.names]), quarter_ends(rows), []
     week = rows["as_of"].rank(method="dense").to_numpy(dtype="int64") - 1
     for name, cause in (("closed", None), ("won", "won")):
-        p = outlook.by(days, cause)
+        p = outlook.by(days, cause, day_of(rows))
         gap = p - rows[f"p_{name}_this_quarter"].to_numpy()
         for place, weeks in enumerate(LATER_WEEKS):
             then = np.flatnonzero(week == place)

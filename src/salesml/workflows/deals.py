@@ -152,8 +152,9 @@ def timing(rows: pd.DataFrame, outlook: Outlook, workspace: Workspace, cutoff: d
     }
     month_end = (day.replace(day=1) + dt.timedelta(days=31)).replace(day=1)
     return pd.DataFrame(
-        {"p_month": outlook.by(_days_until(month_end, workspace, cutoff), "won"),
-         "p_quarter": outlook.by(quarter_days(workspace, cutoff), "won"), **closes, "slip": 1 - outlook.by(until_due)},
+        {"p_month": outlook.by(_days_until(month_end, workspace, cutoff), "won", np.datetime64(day)),
+         "p_quarter": outlook.by(quarter_days(workspace, cutoff), "won", np.datetime64(day)), **closes,
+         "slip": 1 - outlook.by(until_due, since=np.datetime64(day))},
         index=rows.index,
     )  # fmt: skip
 

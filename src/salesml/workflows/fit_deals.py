@@ -107,6 +107,11 @@ def quarter_ends(rows: pd.DataFrame) -> np.ndarray:
     return rows["days_to_quarter_end"].to_numpy(dtype="float64")
 
 
+def day_of(rows: pd.DataFrame) -> np.ndarray:
+    """The day (UTC) of each as_of."""
+    return rows["as_of"].dt.tz_localize(None).to_numpy(dtype="datetime64[D]")
+
+
 def _slope(logits: np.ndarray, test: pd.DataFrame) -> Calibrator:
     """How much too sure or too timid the model was on the test block; all snapshots of a deal together count as one outcome.
 
@@ -129,8 +134,8 @@ def _dated(
     known = known_at(spells(rows, table.lives_at(pd.Timestamp(table.cutoff))), pd.Timestamp(table.cutoff))
     in_time, outlook, deal = known.closed & (known.days < days), model.outlook(rows[DEALS.names]), rows["opportunity_id"].to_numpy()
     return {
-        "closed by quarter end": (outlook.by(days), in_time.astype("float64"), deal),
-        "won by quarter end": (outlook.by(days, "won"), (in_time & (known.cause == 0)).astype("float64"), deal),
+        "closed by quarter end": (outlook.by(days, since=day_of(rows)), in_time.astype("float64"), deal),
+        "won by quarter end": (outlook.by(days, "won", day_of(rows)), (in_time & (known.cause == 0)).astype("float64"), deal),
     }
 
 

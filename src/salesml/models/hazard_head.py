@@ -1,0 +1,38 @@
+"""A head of the competing-risks model: log-odds per snapshot and period, of boosted trees and an additive line together.
+
+The line finds what adds up over few outcomes, a rep here and a product there; the trees what does not add up. On simulated
+companies the mean of both was nearer to the truth than either (decision 0008).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from catboost import CatBoost, Pool
+
+from salesml.models.hazard_line import Line
+from salesml.models.hazard_trees import raw
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Snapshots as the heads take them: `rows` (snapshots × periods) for the trees, terms and days left in the quarter for the line."""
+
+    rows: Pool
+    terms: np.ndarray
+    left: np.ndarray
+
+
+@dataclass(frozen=True)
+class Head:
+    """`share`: the line's in the log-odds."""
+
+    trees: CatBoost
+    line: Line
+    share: float
+
+    def log_odds(self, asked: Asked, threads: int) -> np.ndarray:
+        """Snapshots × periods."""
+        trees = raw(self.trees, asked.rows, threads).reshape(asked.left.shape)
+        return (1 - self.share) * trees + self.share * self.line.log_odds(asked.terms, asked.left)

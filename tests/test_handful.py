@@ -16,6 +16,7 @@ from scipy.stats import norm
 from salesml.errors import BadInput, NotEnoughData
 from salesml.models import handful, scorer
 from salesml.models.handful import FAVOUR, Evidence, Handful
+from salesml.models.laplace import laplace
 
 EXPECTED = {"step": 0.8}
 
@@ -51,7 +52,7 @@ def test_marginal_likelihood_and_mode_against_quadrature() -> None:
 
     exact = quad(joint, -3, 3)[0]
     mean = quad(lambda b: b * joint(b), -3, 3)[0] / exact
-    mode, curvature, evidence = handful._laplace(x, y, w, centre, precision)
+    mode, curvature, evidence = laplace(x, y, w, centre, precision)
     assert evidence == pytest.approx(math.log(exact) - 25, abs=0.02)
     assert mode[0] == pytest.approx(minimize_scalar(lambda b: -joint(b), bounds=(-1, 2), method="bounded").x, abs=1e-4)
     spread = math.sqrt(quad(lambda b: (b - mean) ** 2 * joint(b), -3, 3)[0] / exact)
@@ -72,7 +73,7 @@ def test_left_out_gain_is_that_of_refits_by_hand() -> None:
         parts, weights = [], []
         for step, spread in enumerate(handful.SPREADS):  # trust and own effect act on one column: one normal prior together
             variance = 0.3**2 * 0.8**2 + spread**2
-            fit = handful._laplace(
+            fit = laplace(
                 np.c_[np.ones(11), x[rest]], y[rest], np.ones(11), np.array([logit(rate), 0.8]), np.array([0.25, 1 / variance])
             )
             parts.append(fit[0])

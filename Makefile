@@ -26,7 +26,7 @@ lint: $(VENV)/.ready-dev   ## ruff and mypy
 	@$(BIN)/ruff check src tests benchmarks .ci
 	@$(BIN)/mypy
 
-judge: $(VENV)/.ready   ## try the methods on 200 tiny and 20 demo companies whose truth is known; about 40 minutes
+judge: $(VENV)/.ready   ## try the methods on 200 tiny and 20 demo companies whose truth is known; about 45 minutes
 	@$(BIN)/salesml world judge --tiny 200 --demo 20
 
 bench: $(VENV)/.ready-dev   ## measure; JSON into benchmarks/results/

@@ -95,14 +95,13 @@ class CompetingRisks:
         _require(known, spells)
         edges, design = edges_for(known), OneHot.fit(X, categorical)
         terms = Terms.fit(X, categorical, len(edges) - 1)
-        deals = spells["opportunity_id"].to_numpy()
-        frame = PersonPeriods(design, X, terms, deals, edges, np.random.default_rng(seed))
+        frame = PersonPeriods(design, X, terms, spells, edges, np.random.default_rng(seed))
         if growths is None:
             growths = tuned(frame, spells, cutoff, trials, seed, threads)
         rows = {head: frame.rows(head, known, MOST_ROWS) for head in HEADS}
         heads: dict[str, Head] = {}
         bag: list[dict[str, Head]] = [{} for _ in range(members)]
-        draws = list(row_weights(len(X), deals, members, seed))
+        draws = list(row_weights(len(X), spells["opportunity_id"].to_numpy(), members, seed))
         for head in [head for head in HEADS if rows[head].told]:  # nobody gives up, say: then no such head
             part, growth = rows[head], growths[head]
             pool, line_rows, weights = Pool(part.matrix, part.answers), frame.for_line(part), frame.weights(part)

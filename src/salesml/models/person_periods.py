@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from salesml.models.hazard_line import FAR, NEAR, Line, Terms
+from salesml.models.hazard_line import FAR, NEAR, Line, Terms, band
 from salesml.models.hazard_trees import Growth, tune
 from salesml.models.onehot import OneHot
 from salesml.models.spells import CAUSES, Known, at_risk, known_at, quarter_left
@@ -40,13 +40,15 @@ class Rows:
 
 
 class PersonPeriods:
-    """The snapshots as a matrix and as terms of a line, and rows of each head drawn from them. `deals`: ids."""
+    """Snapshots of `spells` as a matrix and as terms of a line, and rows of each head drawn from them."""
 
     def __init__(
-        self, design: OneHot, X: pd.DataFrame, terms: Terms, deals: np.ndarray, edges: np.ndarray, rng: np.random.Generator
+        self, design: OneHot, X: pd.DataFrame, terms: Terms, spells: pd.DataFrame, edges: np.ndarray, rng: np.random.Generator
     ) -> None:
         self.design, self.terms, self.edges, self.rng = design, terms, edges, rng
-        self.matrix, self.columns, self.deals = design.matrix(X), terms.matrix(X), pd.factorize(deals)[0]
+        self.matrix, self.columns = design.matrix(X), terms.matrix(X)
+        self.deals = pd.factorize(spells["opportunity_id"])[0]
+        self.days = (spells["as_of"] - spells["as_of"].min()).dt.total_seconds().to_numpy() / 86_400
 
     def rows(self, head: str, known: Known, most: int, among: np.ndarray | None = None) -> Rows:
         """Rows of the person-periods (closes) or closed snapshots (won, no_decision) of a head."""
@@ -67,15 +69,21 @@ class PersonPeriods:
         return self.terms.by_period(self.columns[rows.snapshot], rows.matrix[:, -2].astype("int64"), rows.matrix[:, -1])
 
     def weights(self, rows: Rows) -> np.ndarray:
-        """How much of an independent outcome each row is: all snapshots of a deal share its one fate, whatever their number."""
-        taken = np.unique(rows.snapshot)
-        return np.full(len(rows.answers), len(np.unique(self.deals[taken])) / max(1, len(taken)))
+        """How much of an independent outcome each row is: the same week of a deal's life is a period of several snapshots."""
+        period, found = rows.matrix[:, -2].astype("int64"), np.ones(len(rows.answers))
+        bands = band(period, rows.matrix[:, -1])
+        lived = np.floor((self.days[rows.snapshot] + self.edges[period]) / self.edges[1])
+        for number in np.unique(bands):
+            part = bands == number
+            weeks = np.column_stack([self.deals[rows.snapshot[part]], lived[part]])
+            found[part] = len(np.unique(weeks, axis=0)) / part.sum()
+        return found
 
     def _kept(self, period: np.ndarray, most: int) -> np.ndarray:
         """Which person-periods are drawn: of near, middle and far ones the same number at most, since far ones are many and alike."""
-        band = np.searchsorted([NEAR, FAR], period, side="right")
-        counts = np.bincount(band, minlength=3)
-        return self.rng.random(len(period)) * counts[band] < most / 3
+        third = np.searchsorted([NEAR, FAR], period, side="right")
+        counts = np.bincount(third, minlength=3)
+        return self.rng.random(len(period)) * counts[third] < most / 3
 
 
 def tuned(

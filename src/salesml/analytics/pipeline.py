@@ -154,7 +154,7 @@ def quarter(day: dt.date, fiscal_year_start: int = 1) -> tuple[dt.date, dt.date]
     """First day of the fiscal quarter that `day` lies in, and first day after it."""
     month = day.month - (day.month - fiscal_year_start) % 3
     start = dt.date(day.year + (month < 1) * -1, (month - 1) % 12 + 1, 1)
-    return start, _months_later(start, 3)
+    return start, months_later(start, 3)
 
 
 def landing(history: pd.DataFrame, forecast: pd.DataFrame, period: tuple[dt.date, dt.date]) -> Landing | None:
@@ -174,7 +174,8 @@ def landing(history: pd.DataFrame, forecast: pd.DataFrame, period: tuple[dt.date
     return Landing(start, inside["period_end"].max(), wanted, booked, **sums)
 
 
-def _months_later(day: dt.date, months: int) -> dt.date:
+def months_later(day: dt.date, months: int) -> dt.date:
+    """The first day of the month that lies so many months after `day`'s."""
     index = day.year * 12 + day.month - 1 + months
     return dt.date(index // 12, index % 12 + 1, 1)
 

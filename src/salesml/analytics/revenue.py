@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal
 
 import ibis
@@ -29,22 +30,45 @@ def monthly(view: View, by: Basis | None = None) -> pd.DataFrame:
     Months are of the workspace's time zone; the month as_of lies in is left out because it is not complete. Raises
     NotEnoughData without revenue, BadInput for amounts in another currency.
     """
+    found = _complete_months(view, by, ["region"])
+    return found.sort_values(["region", "month"], ignore_index=True)
+
+
+def monthly_by_level(view: View, by: Basis | None = None) -> pd.DataFrame:
+    """`monthly` for every level. Grain: one row per level, name and complete month with any revenue: level, name, month, amount.
+
+    Levels are company (name "company"), region, team, rep; revenue without a rep or team is in none of theirs. Raises as `monthly`.
+    """
+    rows = _complete_months(view, by, ["region", "team", "rep"])
+    parts = [rows.assign(level=level, name="company" if level == "company" else rows[level])
+             for level in ("company", "region", "team", "rep")]  # fmt: skip
+    every = pd.concat(parts, ignore_index=True).dropna(subset=["name"])
+    return every.groupby(["level", "name", "month"])["amount"].agg(_exact_sum).reset_index()
+
+
+def _exact_sum(amounts: pd.Series) -> Any:
+    return sum(amounts, Decimal(0))
+
+
+def _complete_months(view: View, by: Basis | None, keys: list[str]) -> pd.DataFrame:
+    """Exact sums by `keys` (of region, team, rep) and complete month, raising as `monthly` says."""
     workspace = view.tables.workspace
     assert view.as_of is not None, "monthly revenue is asked of an instant"
     rows = entries(view, by or basis(view))
     _refuse_other_currencies(view, rows, workspace.settings.currency)
-    rows = view.with_state(rows, "user", "owner_id", ["region"], prefix="user_")
+    rows = view.with_state(rows, "user", "owner_id", ["region", "team_id"], prefix="user_")
     rows = view.with_state(rows, "account", "account_id", ["region"], prefix="account_")
     local = local_time(rows.occurred_at, workspace.settings.time_zone)
     rows = rows.select(
         region=ibis.coalesce(rows.user_region, rows.account_region, NO_REGION),
+        team=rows.user_team_id,
+        rep=rows.owner_id,
         month=local.truncate("M").date(),
         amount=rows.amount,
     )
     this_month = workspace.local_date(view.as_of).replace(day=1)
     rows = rows.filter(rows.month < this_month)
-    totals = rows.group_by(["region", "month"]).aggregate(amount=rows.amount.sum())
-    frame = view.frame(totals).sort_values(["region", "month"], ignore_index=True)
+    frame = view.frame(rows.group_by([*keys, "month"]).aggregate(amount=rows.amount.sum()))
     if frame.empty:
         raise NotEnoughData("no complete month with revenue is known; import revenue or won deals first")
     return frame.assign(month=pd.to_datetime(frame["month"]))

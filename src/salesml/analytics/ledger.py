@@ -116,9 +116,8 @@ def value_added(calls: pd.DataFrame) -> pd.DataFrame:
     made = calls.assign(model_miss=(calls["model"] - calls["y"]).abs(), miss=(calls["override"] - calls["y"]).abs())
     every = pd.concat([made.assign(author="everybody"), made], ignore_index=True)
     every["first"] = every["author"].ne("everybody")
-    rows = [
-        _added(author, level, part) for (_, author, level), part in every.groupby(["first", "author", "level"], sort=True)
-    ]
+    groups: Any = every.groupby(["first", "author", "level"], sort=True)
+    rows = [_added(author, level, part) for (_, author, level), part in groups]
     return pd.DataFrame(rows, columns=ADDED)
 
 

@@ -30,9 +30,23 @@ def _options(
 
 def main() -> None:
     """Run the command line; a SalesmlError is printed without a traceback and exits with 2."""
-    from salesml.cli import accuracy, adjust, data, deals, demo, explain, models, monitor, reports, series, study, world
+    from salesml.cli import (
+        accuracy,
+        adjust,
+        changes,
+        data,
+        deals,
+        demo,
+        explain,
+        models,
+        monitor,
+        reports,
+        series,
+        study,
+        world,
+    )
 
-    for module in (demo, data, deals, explain, adjust, series, study, models, monitor, accuracy, reports, world):
+    for module in (demo, data, deals, explain, adjust, series, study, models, monitor, accuracy, changes, reports, world):
         module.register(app)
     try:
         app()

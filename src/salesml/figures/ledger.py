@@ -34,7 +34,7 @@ def trend_figure(trend: pd.DataFrame, level: str = "company", title: str = "Erro
     figure = go.Figure()
     figure.add_scatter(x=rows["month"], y=rows["wape"], mode="lines+markers", line={"color": BLUE}, name=f"forecasts of {level}")
     figure.add_scatter(x=rows["month"], y=rows["naive_wape"], mode="lines", line={"color": GREY, "dash": "dot"}, name="seasonal naive")
-    worst = rows.loc[rows["wape"].idxmax()] if rows["wape"].notna().any() else rows.iloc[-1]
+    worst = rows.sort_values("wape", na_position="first").iloc[-1]
     alt = f"The greatest error of {level}, {worst['wape']:.1%}, was in {worst['month']:%B %Y}; the newest is {rows['wape'].iloc[-1]:.1%}."
     return finished(figure, title, alt).update_yaxes(title="error, share of what was booked", tickformat=".0%", rangemode="tozero")
 

@@ -46,13 +46,13 @@ def decompose(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     ids = sorted(set(old) | set(new))
     rows = [{"opportunity_id": deal, **_parts(old.get(deal), new.get(deal))} for deal in ids]
     frame = pd.DataFrame(rows, columns=["opportunity_id", "before", "after", *CAUSES])
-    worth = frame[["before", "after", *CAUSES]].map(bool).any(axis=1)
+    worth = frame[["before", "after", *CAUSES]].astype(bool).any(axis=1)
     return frame[worth].reset_index(drop=True)
 
 
 def totals(parts: pd.DataFrame) -> pd.DataFrame:
     """Sums over the deals of `decompose`. Grain: one row per cause in their order: cause, amount (exact), deals (with a part), meaning."""
-    rows = [(cause, sum(parts[cause], NOTHING), int(parts[cause].map(bool).sum()), MEANING[cause]) for cause in CAUSES]
+    rows = [(cause, sum(parts[cause], NOTHING), int(parts[cause].astype(bool).sum()), MEANING[cause]) for cause in CAUSES]
     return pd.DataFrame(rows, columns=["cause", "amount", "deals", "meaning"])
 
 
@@ -62,7 +62,7 @@ def behind(parts: pd.DataFrame) -> pd.DataFrame:
     In the order of the causes, the greatest first.
     """
     long = parts.melt(["opportunity_id", "before", "after"], list(CAUSES), "cause", "part")
-    long = long[long["part"].map(bool)]
+    long = long[long["part"].astype(bool)]
     order = long.assign(place=long["cause"].map(CAUSES.index), size=long["part"].abs().astype("float64"))
     order = order.sort_values(["place", "size", "opportunity_id"], ascending=[True, False, True], ignore_index=True)
     return order[["cause", "opportunity_id", "part", "before", "after"]]

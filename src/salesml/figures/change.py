@@ -16,7 +16,7 @@ def waterfall_figure(before: Decimal, causes: pd.DataFrame, after: Decimal, unit
 
     causes: cause, amount, one row each in their order, as `forecast_change.totals` gives.
     """
-    moved = causes[causes["amount"].map(bool)]
+    moved = causes[causes["amount"].astype(bool)]
     names = [name.replace("_", " ") for name in moved["cause"]]
     bars = go.Waterfall(
         x=["before", *names, "after"], y=[float(value) for value in (before, *moved["amount"], after)],

@@ -166,7 +166,7 @@ def _sentence(
     days = f"from {workspace.local_date(begin):%A %-d %B %Y} to {workspace.local_date(until):%A %-d %B %Y}"
     money = f"{before:,.2f} to {after:,.2f} {workspace.settings.currency} ({after - before:+,.2f})"
     told = f"Revenue expected from deals this quarter went from {money} {days}"
-    moved = causes[causes["amount"].map(bool)]
+    moved = causes[causes["amount"].astype(bool)]
     if moved.empty:
         return f"{told}: nothing moved it."
     order = moved.assign(size=moved["amount"].abs().astype("float64")).sort_values("size", ascending=False)

@@ -18,7 +18,7 @@ from salesml.workflows.deals import MODEL, training_table
 from salesml.workflows.train_deals import train_deals
 from salesml.workspace import Workspace
 
-REPS, YEARS, DEALS_SCORED = 140, 5.0, 100_000
+REPS, YEARS, DEALS_SCORED = 390, 5.0, 100_000
 TRAIN_BAR, SCORE_BAR, ONE_BAR = 600.0, 30.0, 0.05
 SHOWN = 8
 

@@ -26,7 +26,7 @@ def told_company(workspace: Workspace, folder: Path, members: int = 2) -> Worksp
     made = copied(workspace, folder)
     rate_version(made, LEARNT)
     table = training_table(made, LEARNT)
-    ends = spells(table.snapshots, table.lives_at(pd.Timestamp(table.cutoff)))
+    ends = spells(table, table.snapshots, pd.Timestamp(table.cutoff))
     model = CompetingRisks.fit(
         table.snapshots[DEALS.names], ends, pd.Timestamp(table.cutoff), categorical=DEALS.categorical,
         growths=dict.fromkeys(HEADS, GROWTH), members=members, threads=1,

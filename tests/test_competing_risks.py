@@ -191,8 +191,6 @@ def test_a_line_finds_effects_that_add_up_and_draws_noise_to_nothing() -> None:
     np.testing.assert_allclose(effects.sum(axis=2) + line.base(left), told, atol=1e-9)
     noise = line.by_feature(terms.matrix(one_each.assign(noise=2.0)), left, terms.design) - effects
     assert np.abs(noise).max() < 0.15 < np.abs(effects[:, :, 0]).mean()
-    asked = line.log_odds(terms.matrix(X[:50]), np.full((50, 3), np.nan))
-    np.testing.assert_allclose(line.of(rows[:50]), asked[np.arange(50), period[:50]])
 
 
 def test_time_goes_on_in_working_days() -> None:

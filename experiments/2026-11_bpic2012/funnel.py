@@ -43,7 +43,7 @@ def fitted(table: TrainingTable, cut: pd.Timestamp) -> dict:
     models: dict = fit_at(table, cut, PARAMS["seed"], DEALS.names)
     recent = rows[rows["as_of"] >= cut - pd.Timedelta(days=PARAMS["recent_days"])]
     models["deal model, recent"] = CompetingRisks.fit(
-        recent[DEALS.names], spells(recent, then), cut, categorical=DEALS.categorical, trials=2, members=0, seed=PARAMS["seed"]
+        recent[DEALS.names], spells(table, recent, cut), cut, categorical=DEALS.categorical, trials=2, members=0, seed=PARAMS["seed"]
     )
     labels = {
         "CatBoost, settled": label(rows, then, PARAMS["settling_days"], cut.to_pydatetime()),

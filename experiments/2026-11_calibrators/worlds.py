@@ -32,7 +32,7 @@ def logits(knobs: dict[str, Any]) -> pd.DataFrame:
         for name, block in (("calibration", split.calibration), ("test", split.test)):
             instant = block["as_of"].min()
             rows = table.snapshots[table.snapshots["as_of"] < instant]
-            known = spells(rows, table.lives_at(instant))
+            known = spells(table, rows, instant)
             usual = dict.fromkeys(("closes", "won", "no_decision"), Growth())
             model = CompetingRisks.fit(
                 rows[DEALS.names], known, instant, categorical=DEALS.categorical, growths=usual, members=0, threads=1

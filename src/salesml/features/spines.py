@@ -51,6 +51,15 @@ def deal_lives(view: View) -> Any:
     )
 
 
+def deal_closings(view: View) -> Any:
+    """One row per change known to an instant's view that closed a deal: opportunity_id, closed_at (its known_at), status.
+
+    A deal that comes back to life closes more than once.
+    """
+    facts = view.facts("opportunity")
+    return facts.filter(facts.status.isin(CLOSED)).select("opportunity_id", "status", closed_at=facts.known_at)
+
+
 def weekly_spine(
     view: View,
     workspace: Workspace,

@@ -106,12 +106,12 @@ class CompetingRisks:
             part, growth = rows[head], growths[head]
             pool, line_rows, weights = Pool(part.matrix, part.answers), frame.for_line(part), frame.weights(part)
             line = Line.fit(line_rows, part.answers, weights, terms)
-            heads[head] = Head(grow(pool, growth, seed, threads), line, growth.line)
+            heads[head] = Head(grow(pool, growth, seed, threads), line)
             for number, drawn in enumerate(draws if head in OF_WINNING else (), 1):
                 again = drawn[part.snapshot]
                 pool.set_weight(again)
                 refitted = line.refitted(line_rows, part.answers, weights * again)
-                bag[number - 1][head] = Head(grow(pool, growth, seed + number, threads), refitted, growth.line)
+                bag[number - 1][head] = Head(grow(pool, growth, seed + number, threads), refitted)
         given_up = float(rows["no_decision"].answers.min(initial=1))
         fitted = cls(design, terms, edges, heads, bag, growths=growths, threads=threads, given_up=given_up)
         if len(bag) > 1:
@@ -183,7 +183,7 @@ class CompetingRisks:
         def read(place: int, head: str, line: dict) -> Head:
             trees = CatBoost().load_model(str(folder / f"{head}_{place}.cbm"))
             effects, penalties = np.array(line["effects"]), np.array(line["penalties"])
-            return Head(trees, Line(effects, penalties, len(c["edges"]) - 1), line["share"])
+            return Head(trees, Line(effects, penalties, len(c["edges"]) - 1))
 
         heads, *members = [
             {head: read(place, head, line) for head, line in lines.items()} for place, lines in enumerate(c["heads"])
@@ -239,20 +239,20 @@ class CompetingRisks:
             head = self.heads[name]
             if name not in self._explained:
                 self._explained[name] = TreeEffects(head.trees, given=len(self.design.owners))
-            tables, trees, line = self._explained[name], 1 - head.share, head.share
+            tables, line = self._explained[name], head.line
             leaves = head.trees.calc_leaf_indexes(asked.rows, thread_count=self.threads)
-            usual = head.line.base(np.full((1, asked.left.shape[1]), np.nan))
-            from_.append(trees * tables.bases(leaves[: asked.left.shape[1]]) + line * usual[0])
-            effects = trees * _folded(tables.effects(leaves), owners, features).reshape(*asked.left.shape, features)
-            effects += line * head.line.by_feature(asked.terms, asked.left, self.terms.design)
+            usual = line.base(np.full((1, asked.left.shape[1]), np.nan))
+            from_.append((tables.bases(leaves[: asked.left.shape[1]]) + usual[0]) / 2)
+            effects = _folded(tables.effects(leaves), owners, features).reshape(*asked.left.shape, features)
+            effects += line.by_feature(asked.terms, asked.left, self.terms.design)
             if QUARTER in self.features:
-                effects[:, :, self.features.index(QUARTER)] += line * (head.line.base(asked.left) - usual)
-            by.append(effects)
+                effects[:, :, self.features.index(QUARTER)] += line.base(asked.left) - usual
+            by.append(effects / 2)
         return win_path.carried(*from_, *by)
 
 
 def _line(head: Head) -> dict:
-    return {"effects": head.line.effects.tolist(), "penalties": head.line.penalties.tolist(), "share": head.share}
+    return {"effects": head.line.effects.tolist(), "penalties": head.line.penalties.tolist()}
 
 
 def _require(known: Known, spells: pd.DataFrame) -> None:

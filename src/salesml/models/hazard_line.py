@@ -92,13 +92,6 @@ class Line:
         effects = [_moved(rows[part], y[part], weights[part], self.effects[n], self.penalties[n])[0] for n, part in bands]
         return Line(np.array(effects), self.penalties, self.periods)
 
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """Log-odds of person-periods as `Terms.by_period` gives them."""
-        found = np.zeros(len(rows))
-        for effects, part in zip(self.effects, _parts(rows, self.periods), strict=True):
-            found[part] = rows[part] @ effects
-        return found
-
     def log_odds(self, terms: np.ndarray, left: np.ndarray) -> np.ndarray:
         """Snapshots × periods, from the snapshots' terms and the days left in the quarter of every period."""
         # summed row by row: a snapshot's number does not depend on which others are asked about

@@ -14,16 +14,12 @@ MOST_TREES = 400
 
 @dataclass(frozen=True)
 class Growth:
-    """How a head is made: how its trees grow, and the `line`'s share in its log-odds, the trees having the rest.
-
-    `log_loss` on the later rows both were tried on, None where they were not tried.
-    """
+    """How the trees grow; `log_loss` on the later rows they were tried on, None where they were not tried."""
 
     depth: int = 4
     learning_rate: float = 0.08
     l2: float = 50.0
     trees: int = 150
-    line: float = 0.5
     log_loss: float | None = None
 
 
@@ -34,13 +30,13 @@ def tune(
     trials: int,
     seed: int,
     threads: int,
-) -> tuple[Growth, np.ndarray]:
+) -> Growth:
     """Of `trials` settings (Optuna's TPE, the usual first) the best on the later rows, with the number of trees best there.
 
-    And their log-odds on the later rows. Both parts have both answers.
+    Both parts have both answers.
     """
     pool, stop_on = Pool(*early), Pool(*later)
-    found: list[tuple[Growth, np.ndarray]] = []
+    found: list[Growth] = []
 
     def objective(trial: optuna.Trial) -> float:
         tried = Growth(
@@ -50,15 +46,14 @@ def tune(
         )
         grown = grow(pool, tried, seed, threads, stop_on)
         loss = float(grown.best_score_["validation"]["Logloss"])
-        kept = replace(tried, trees=max(1, int(grown.tree_count_)), log_loss=loss)
-        found.append((kept, raw(grown, stop_on, threads)))
+        found.append(replace(tried, trees=max(1, int(grown.tree_count_)), log_loss=loss))
         return loss
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=3))
     study.enqueue_trial({"depth": Growth.depth, "l2": Growth.l2})
     study.optimize(objective, n_trials=trials)
-    return min(found, key=lambda each: each[0].log_loss or 0.0)
+    return min(found, key=lambda growth: growth.log_loss or 0.0)
 
 
 def grow(pool: Pool, growth: Growth, seed: int, threads: int, stop_on: Pool | None = None) -> CatBoost:

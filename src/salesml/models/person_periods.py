@@ -5,12 +5,12 @@ A head's matrix has the columns of the snapshot, then the period, then the share
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from salesml.models.hazard_line import FAR, NEAR, Line, Terms, band
+from salesml.models.hazard_line import FAR, NEAR, Terms, band
 from salesml.models.hazard_trees import Growth, tune
 from salesml.models.onehot import OneHot
 from salesml.models.spells import CAUSES, Known, at_risk, known_at, quarter_left
@@ -20,8 +20,6 @@ QUARTER = "days_to_quarter_end"
 """The feature that tells where in the quarter a snapshot lies; without it periods do not know of quarter ends."""
 TUNED_ROWS = 30_000
 """Person-periods used to choose settings, drawn at random of more."""
-SHARES = (0.25, 0.5, 0.75)
-"""Of the line in the log-odds, tried in turn."""
 LAST = 0.15  # of the time: the last part, on which settings are tried
 
 
@@ -102,21 +100,9 @@ def tuned(
         later = frame.rows(head, now, TUNED_ROWS, np.flatnonzero(late))
         found[head] = Growth()
         if trials and early.told and later.told:
-            growth, trees = tune((early.matrix, early.answers), (later.matrix, later.answers), trials=trials, seed=seed, threads=threads)
-            line = Line.fit(frame.for_line(early), early.answers, frame.weights(early), frame.terms)
-            found[head] = _shared(growth, trees, line.of(frame.for_line(later)), later.answers)
+            parts = ((early.matrix, early.answers), (later.matrix, later.answers))
+            found[head] = tune(*parts, trials=trials, seed=seed, threads=threads)
     return found
-
-
-def _shared(growth: Growth, trees: np.ndarray, line: np.ndarray, answers: np.ndarray) -> Growth:
-    """The growth with the share of the line that was best on the later rows, given both log-odds there."""
-
-    def loss(share: float) -> float:
-        z = (1 - share) * trees + share * line
-        return float(np.mean(np.logaddexp(0, z) - answers * z))
-
-    best = min(SHARES, key=loss)
-    return replace(growth, line=best, log_loss=loss(best))
 
 
 def one_period(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray) -> np.ndarray:

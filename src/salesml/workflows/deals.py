@@ -16,7 +16,7 @@ import pyarrow as pa
 from salesml.analytics.pipeline import quarter
 from salesml.errors import BadParameter, NotEnoughData
 from salesml.features.deals import DEALS
-from salesml.features.spines import deal_lives, weekly_spine
+from salesml.features.spines import deal_closings, deal_lives, weekly_spine
 from salesml.lake import Lake, Tables, visible
 from salesml.models.deals import label
 from salesml.models.deals import settling_days as time_to_settle
@@ -47,6 +47,7 @@ class TrainingTable:
     snapshots: pd.DataFrame = field(repr=False)
     tables: Tables = field(repr=False)
     _lives: dict[dt.datetime, pd.DataFrame] = field(default_factory=dict, repr=False)
+    _closings: dict[dt.datetime, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     @property
     def head(self) -> Any:
@@ -59,6 +60,13 @@ class TrainingTable:
             view = visible(self.tables, instant)
             self._lives[instant] = view.frame(deal_lives(view))
         return self._lives[instant]
+
+    def closings_at(self, instant: dt.datetime) -> pd.DataFrame:
+        """What was known at an instant of when deals closed, and how (see `features.spines.deal_closings`)."""
+        if instant not in self._closings:
+            view = visible(self.tables, instant)
+            self._closings[instant] = view.frame(deal_closings(view))
+        return self._closings[instant]
 
 
 def training_table(

@@ -20,11 +20,12 @@ from salesml.models.deals import Blocks, blocks, label
 from salesml.models.hazard_trees import Growth
 from salesml.models.peers import OdooBayes
 from salesml.models.rates import BaseRate, GroupRate
-from salesml.models.spells import known_at
+from salesml.models.spells import CAUSES, known_at
 from salesml.workflows.deals import TrainingTable
 
 BASE, STAGE, BAYES, MODEL = "base rate", "stage rate", "naive Bayes", "deal model"
 MEMBERS = 4
+CLOCK = pd.DatetimeTZDtype("us", "UTC")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def fit_at(
     """Base rate, stage rate, naive Bayes and the deal model (scorers by name), from what was known at an instant."""
     rows = table.snapshots[table.snapshots["as_of"] < instant]
     model = CompetingRisks.fit(
-        rows[list(features)], spells(rows, table.lives_at(instant)), instant, growths=growths, members=members, seed=seed,
+        rows[list(features)], spells(table, rows, instant), instant, growths=growths, members=members, seed=seed,
         categorical=[name for name in DEALS.categorical if name in set(features)],
     )  # fmt: skip
     return {**rates_at(table, instant), MODEL: model}
@@ -93,13 +94,21 @@ def rates_at(table: TrainingTable, instant: pd.Timestamp) -> dict[str, Any]:
     }
 
 
-def spells(rows: pd.DataFrame, lives: pd.DataFrame) -> pd.DataFrame:
-    """What came of every snapshot's deal, as `lives` tell: opportunity_id, as_of, closed_at, status."""
-    ends = lives.set_index("opportunity_id")
-    return pd.DataFrame(
-        {"opportunity_id": rows["opportunity_id"], "as_of": rows["as_of"],
-         "closed_at": rows["opportunity_id"].map(ends["closed_at"]), "status": rows["opportunity_id"].map(ends["status"])}
-    )  # fmt: skip
+def spells(table: TrainingTable, rows: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+    """What was known at an instant to have come of every snapshot's deal: opportunity_id, as_of, closed_at, status.
+
+    closed_at is its next close. status is how the deal ended: one that came back to life and was won then is won.
+    """
+    when = {"as_of": rows["as_of"].astype(CLOCK), "opportunity_id": rows["opportunity_id"].astype(str), "place": np.arange(len(rows))}
+    closings = table.closings_at(instant)
+    closings = closings.assign(closed_at=closings["closed_at"].astype(CLOCK), opportunity_id=closings["opportunity_id"].astype(str))
+    found = pd.merge_asof(
+        pd.DataFrame(when).sort_values("as_of", kind="stable"), closings.sort_values("closed_at", kind="stable"),
+        left_on="as_of", right_on="closed_at", by="opportunity_id", direction="forward",
+    ).sort_values("place", ignore_index=True)  # fmt: skip
+    last = found["opportunity_id"].map(table.lives_at(instant).set_index("opportunity_id")["status"])
+    status = last.where(last.isin(CAUSES), found["status"]).where(found["closed_at"].notna(), "open")
+    return found[["opportunity_id", "as_of", "closed_at"]].assign(status=status)
 
 
 def quarter_ends(rows: pd.DataFrame) -> np.ndarray:
@@ -131,7 +140,7 @@ def _dated(
     days = quarter_ends(rows)
     over = rows["as_of"] + pd.to_timedelta(days, "D") <= pd.Timestamp(table.cutoff)
     rows, days = rows[over], days[over.to_numpy()]
-    known = known_at(spells(rows, table.lives_at(pd.Timestamp(table.cutoff))), pd.Timestamp(table.cutoff))
+    known = known_at(spells(table, rows, pd.Timestamp(table.cutoff)), pd.Timestamp(table.cutoff))
     in_time, outlook, deal = known.closed & (known.days < days), model.outlook(rows[DEALS.names]), rows["opportunity_id"].to_numpy()
     return {
         "closed by quarter end": (outlook.by(days, since=day_of(rows)), in_time.astype("float64"), deal),

@@ -40,13 +40,14 @@ def main() -> None:
         explain,
         models,
         monitor,
+        override,
         reports,
         series,
         study,
         world,
     )
 
-    for module in (demo, data, deals, explain, adjust, series, study, models, monitor, accuracy, changes, reports, world):
+    for module in (demo, data, deals, explain, adjust, override, series, study, models, monitor, accuracy, changes, reports, world):
         module.register(app)
     try:
         app()

@@ -42,6 +42,13 @@ def accuracy(
             beside = "" if row["to_naive"] != row["to_naive"] else f"{row['to_naive']:.2f}"
             table.add_row(row["level"], ahead, f"{row['n']:,}", error, mae, bias, pinball, *shares, beside)
         console.print(table)
+    if len(found.added):
+        people = Table("override by", "level", "n", "MAE", "model's MAE", "difference (95 %)", "value added", "", box=None)
+        for row in found.added.to_dict("records"):
+            money = [f"{row[name]:,.0f}" for name in ("override_mae", "model_mae")]
+            interval = f"{row['difference']:+,.0f} ({row['lo']:+,.0f} to {row['hi']:+,.0f})"
+            people.add_row(escape(row["author"]), row["level"], str(row["calls"]), *money, interval, f"{row['added']:+.0%}", row["verdict"])
+        console.print(people)
     for told in ("× naive: WAPE over seasonal naive's on the same rows", *found.reasons, *found.notes):
         console.print(told, markup=False)
     raise typer.Exit(1 if found.alarm else 0)

@@ -12,10 +12,8 @@ from salesml.analytics.pipeline import months_later
 from salesml.analytics.revenue import monthly_by_level
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, Tables, visible
+from salesml.workflows.ledger_facts import override_facts, published, same
 from salesml.workspace import Workspace
-
-LEVELS = ("company", "region", "team", "rep")
-KEPT = ["forecast_id", "level", "name", "month", "amount", "lo80", "hi80", "lo95", "hi95", "accuracy", "as_of", "known_at", "model_version"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,8 @@ class Ledger:
 
     judged: one row per published forecast whose month is known (`ledger.judge`, with horizon, naive, afterwards: written when
     the month was over). table: level × horizon (`ledger.by_horizon`). trend: level × month (`ledger.by_month`). drift: one row
-    per level (`ledger.drift`). reasons: each alarm in words with what to do. `waiting`: forecasts whose month is not known yet;
-    `left_out`: published rows that are not of one calendar month.
+    per level (`ledger.drift`). added: what people's overrides were worth (`ledger.value_added`). reasons: each alarm in words,
+    with what to do. `waiting`: forecasts whose month is not known yet; `left_out`: published rows not of one calendar month.
     """
 
     as_of: dt.datetime
@@ -35,6 +33,7 @@ class Ledger:
     table: pd.DataFrame
     trend: pd.DataFrame
     drift: pd.DataFrame
+    added: pd.DataFrame
     reasons: tuple[str, ...]
     waiting: int
     left_out: int
@@ -69,27 +68,10 @@ def accuracy_ledger(workspace: Workspace, as_of: str | dt.date | dt.datetime | N
     table, moved = ledger.by_horizon(judged), ledger.drift(judged)
     last = ledger.last_known_month(history).date()
     return Ledger(
-        cutoff, workspace.settings.currency, last, judged, table, ledger.by_month(judged), moved, _reasons(moved),
+        cutoff, workspace.settings.currency, last, judged, table, ledger.by_month(judged), moved,
+        ledger.value_added(_calls(workspace, tables, cutoff, history)), _reasons(moved),
         len(forecasts) - len(judged), left_out, _sentence(table, len(forecasts), last), _notes(judged, left_out), tables.head.id,
     )  # fmt: skip
-
-
-def published(workspace: Workspace, tables: Tables, cutoff: dt.datetime) -> tuple[pd.DataFrame, int]:
-    """Monthly forecasts made for instants up to `cutoff`, whenever they were written, and how many rows have other periods.
-
-    Grain: one row per forecast, by as_of: forecast_id, level, name, month (first day), amount, lo80, hi80, lo95, hi95 (exact, in the
-    workspace's currency), accuracy (JSON), as_of, known_at, model_version.
-    """
-    view = visible(tables, dt.datetime.now(dt.UTC))
-    rows = view.facts("forecast")
-    frame = view.frame(rows.filter(rows.as_of <= cutoff).rename(level="entity_type", name="entity_id"))
-    if frame.empty:
-        return pd.DataFrame(columns=KEPT), 0
-    starts, ends = (pd.to_datetime(frame[name]) for name in ("period_start", "period_end"))
-    own = frame["currency"].isna() | frame["currency"].eq(workspace.settings.currency)
-    whole = (starts.dt.day == 1) & (ends == starts + pd.DateOffset(months=1)) & frame["level"].isin(LEVELS) & own
-    frame = frame.assign(month=starts.astype("datetime64[ns]"))[whole]
-    return frame.sort_values(["as_of", "level", "name", "month"], ignore_index=True)[KEPT], int((~whole).sum())
 
 
 def _horizon(workspace: Workspace, judged: pd.DataFrame) -> pd.Series:
@@ -107,6 +89,22 @@ def _naive(tables: Tables, judged: pd.DataFrame) -> pd.Series:
             continue
         found[rows.index] = ledger.naive(history, rows, ledger.last_known_month(history))
     return found
+
+
+def _calls(workspace: Workspace, tables: Tables, cutoff: dt.datetime, history: pd.DataFrame) -> pd.DataFrame:
+    """Overrides of known months, replaced, withdrawn and ended ones too, beside the newest forecast published before each."""
+    facts = override_facts(visible(tables, max(cutoff, dt.datetime.now(dt.UTC))))
+    due = facts[facts["withdraws"].isna() & (facts["month"] <= ledger.last_known_month(history))]
+    actual = history.set_index(ledger.KEYS)["amount"]
+    rows = []
+    for call in due.to_dict("records"):
+        before = call["known_at"].to_pydatetime()
+        then, _ = published(workspace, tables, before, before)
+        model = then[same(then, call["level"], call["name"], call["month"])].tail(1)["amount"]
+        if len(model):
+            y = float(actual.get(tuple(call[key] for key in ledger.KEYS), 0))
+            rows.append((call["author"], call["level"], y, float(model.iloc[0]), float(call["amount"])))
+    return pd.DataFrame(rows, columns=["author", "level", "y", "model", "override"])
 
 
 def _reasons(moved: pd.DataFrame) -> tuple[str, ...]:

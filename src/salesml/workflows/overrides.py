@@ -1,0 +1,256 @@
+"""Overrides: a person's own revenue for a node and a month beside the model's, with a reason, an approver and a record.
+
+An override is a fact of table `override`: target_type "forecast", target_id "revenue:LEVEL:NAME:FIRST DAY", the amount. It aims at
+the node and the month and not at one published forecast, so that it holds when the forecast is made again. Nothing is ever
+edited: a later override of the same node and month replaces the earlier one for good, a withdrawal names what it takes back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from salesml.analytics.ledger import last_known_month
+from salesml.analytics.revenue import monthly_by_level
+from salesml.contracts import table
+from salesml.errors import BadParameter, NotEnoughData, UnknownName
+from salesml.lake import Lake, Tables, visible
+from salesml.models.revenue_overrides import COMPANY, REGION, apply_overrides
+from salesml.state import audit
+from salesml.state.users import User, all_users, current_user
+from salesml.workflows.ledger_facts import FACTS, override_facts, published, same
+from salesml.workspace import Workspace
+
+MAY_APPROVE = ("admin", "manager")
+"""Roles that may approve an override; they approve their own."""
+FEWEST_WORDS, LONGEST_REASON = 3, 1_000
+MOST = Decimal(10) ** 15
+
+
+@dataclass(frozen=True)
+class Override:
+    """One override as it was written: an amount for a node (company, region/West) and a month, from `known_at` on."""
+
+    override_id: str
+    node: str
+    month: dt.date
+    amount: Decimal
+    model_amount: Decimal
+    currency: str
+    reason: str
+    author: str
+    approver: str
+    known_at: dt.datetime
+    expires_at: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class CurrentForecast:
+    """The newest published forecast as of an instant with the overrides that hold; exact money in `currency`.
+
+    frame: one row per level, name and month as `models.revenue_overrides.apply_overrides` gives; held: `in_force`; lacking: ids of
+    overrides whose node or month this forecast does not have; made_for: the forecast's own as_of.
+    """
+
+    as_of: dt.datetime
+    made_for: dt.datetime
+    currency: str
+    frame: pd.DataFrame
+    held: pd.DataFrame
+    lacking: tuple[str, ...]
+
+
+def override_revenue(
+    workspace: Workspace,
+    node: str,
+    period: str,
+    amount: str | int | Decimal,
+    reason: str,
+    until: str | dt.date | dt.datetime | None = None,
+    approved_by: str | None = None,
+    by: str | None = None,
+) -> Override:
+    """Put a person's revenue for a node ("company", "region/West") and a month ("2026-07") beside the model's.
+
+    Written to the audit log and to table `override`, known from now; without `until` it holds for as long as forecasts have the month.
+    `by` is the acting user (default: the current one); an admin or manager approves, `approved_by` or the author.
+    BadParameter for an amount that is not money of 0 or more, a period that is no month of the newest forecast or whose revenue is
+    known, a reason of fewer than 3 words, an end that is not in the future, nobody who may approve, or overrides that contradict
+    each other; UnknownName for a node or user that there is not; NotEnoughData where no forecast was published.
+    """
+    now, author, approver = _now(), *_people(workspace, by, approved_by)
+    told, money, month = _reason(reason), _money(amount), _month(period)
+    level, name = _node(node)
+    ends = None if until is None else workspace.instant(until)
+    if ends is not None and ends <= now:
+        raise BadParameter(f"the end {until} is not in the future; give a later day, or none to hold for the whole month's life")
+    tables = Lake(workspace).open()
+    current = current_forecast(workspace, now, tables)
+    model = _place(current.frame, level, name, month, node)["model_amount"]
+    made = Override(
+        f"ovr-{uuid.uuid4().hex[:12]}", node, month.date(), money, model, workspace.settings.currency, told, author.name,
+        approver.name, now, ends,
+    )  # fmt: skip
+    _refuse_known(tables, month, now)
+    others = current.held[~same(current.held, level, name, month)]
+    row = {"override_id": made.override_id, "level": level, "name": name, "month": month, "amount": money}
+    apply_overrides(_as_published(current.frame), pd.concat([others, pd.DataFrame([row])], ignore_index=True))  # refuses contradictions
+    details = {"override": made.override_id, "amount": str(money), "model": str(model), "reason": told, "approver": approver.name,
+               "expires_at": None if ends is None else ends.isoformat()}  # fmt: skip
+    audit.record(workspace, author.name, "override revenue", f"{node} {month:%Y-%m}", details, at=now)
+    _write(workspace, {
+        "override_id": made.override_id, "target_id": f"revenue:{level}:{name}:{month:%Y-%m-%d}", "amount": money, "reason": told,
+        "author": author.name, "approver": approver.name, "expires_at": ends, "occurred_at": now, "known_at": now,
+    })  # fmt: skip
+    return made
+
+
+def withdraw(workspace: Workspace, override_id: str, reason: str, by: str | None = None) -> None:
+    """Take an override back from now on, as a new fact; the node has none then, not the one before, and it still counts in the record.
+
+    Its author, an admin or a manager may. BadParameter for one that is not in force, a reason of fewer than 3 words, or another user.
+    """
+    now, told, user = _now(), _reason(reason), _user(workspace, by)
+    standing = in_force(Lake(workspace).open(), now).set_index("override_id")
+    if override_id not in standing.index:
+        known = f"in force: {', '.join(standing.index)}" if len(standing) else "none is in force"
+        raise BadParameter(f"override {override_id!r} is not in force ({known}); see: salesml override list")
+    row = standing.loc[override_id].to_dict()
+    if user.name != row["author"] and not set(user.roles) & set(MAY_APPROVE):
+        told = f"{user.name!r} is neither the author {row['author']!r} nor admin nor manager and may not withdraw it"
+        raise BadParameter(f"{told}; ask one of them")
+    audit.record(workspace, user.name, "withdraw override", row["target_id"], {"override": override_id, "reason": told}, at=now)
+    _write(workspace, {
+        "override_id": f"ovr-{uuid.uuid4().hex[:12]}", "target_id": row["target_id"], "reason": told, "author": user.name,
+        "approver": user.name, "withdraws": override_id, "occurred_at": now, "known_at": now,
+    })  # fmt: skip
+
+
+def in_force(tables: Tables, as_of: str | dt.date | dt.datetime) -> pd.DataFrame:
+    """The overrides of revenue that held as of an instant. Grain: one row per node and month.
+
+    Columns: override_id, target_id, level, name, month (first day), amount (exact), reason, author, approver, known_at, expires_at
+    (missing: no end), withdraws (missing). Of a node and month the latest known counts, while as_of < expires_at, unless withdrawn.
+    """
+    instant = tables.instant(as_of)
+    facts = override_facts(visible(tables, instant))
+    made = facts[facts["withdraws"].isna()].drop_duplicates("target_id", keep="last")
+    lasting = made["expires_at"].isna() | (made["expires_at"] > pd.Timestamp(instant))
+    return made[lasting & ~made["override_id"].isin(facts["withdraws"])].reset_index(drop=True)[FACTS]
+
+
+def current_forecast(
+    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, tables: Tables | None = None
+) -> CurrentForecast:
+    """The newest forecast published for an instant or before, with the overrides in force then (default: now) applied.
+
+    Raises NotEnoughData where none was published.
+    """
+    tables = tables or Lake(workspace).open()
+    instant = workspace.instant(as_of) if as_of else _now()
+    forecasts, _ = published(workspace, tables, instant)
+    if forecasts.empty:
+        raise NotEnoughData("no revenue forecast was published for that instant or before; publish one with: salesml forecast revenue")
+    newest = forecasts[forecasts["as_of"] == forecasts["as_of"].max()]
+    held = in_force(tables, instant)
+    frame, lacking = apply_overrides(newest, held)
+    made_for = newest["as_of"].iloc[0].to_pydatetime()
+    return CurrentForecast(instant, made_for, workspace.settings.currency, frame, held, tuple(lacking))
+
+
+def _as_published(frame: pd.DataFrame) -> pd.DataFrame:
+    """The forecast before overrides, as far as the amounts go."""
+    return frame.assign(amount=frame["model_amount"])
+
+
+def _place(frame: pd.DataFrame, level: str, name: str, month: pd.Timestamp, node: str) -> pd.Series:
+    rows = frame[frame["level"].eq(level) & frame["name"].eq(name)]
+    if rows.empty:
+        known = frame[frame["level"].isin([COMPANY, REGION])].drop_duplicates(["level", "name"])
+        raise UnknownName("node of the newest forecast", node, [_label(one) for one in known.to_dict("records")])
+    found = rows[rows["month"].eq(month)]
+    if found.empty:
+        months = ", ".join(f"{one:%Y-%m}" for one in rows["month"])
+        raise BadParameter(f"the newest forecast has no {month:%Y-%m}, only {months}; give one of them, or forecast further ahead")
+    return found.iloc[0]
+
+
+def _refuse_known(tables: Tables, month: pd.Timestamp, now: dt.datetime) -> None:
+    """A number put down when the outcome is known is no forecast."""
+    try:
+        known = last_known_month(monthly_by_level(visible(tables, now)))
+    except NotEnoughData:
+        return
+    if month <= known:
+        raise BadParameter(f"the revenue of {month:%Y-%m} is known already; give a later month, or correct the revenue itself")
+
+
+def _label(row: dict[Any, Any]) -> str:
+    return COMPANY if row["level"] == COMPANY else f"{row['level']}/{row['name']}"
+
+
+def _node(node: str) -> tuple[str, str]:
+    level, slash, name = node.partition("/")
+    if node == COMPANY:
+        return COMPANY, COMPANY
+    if level != REGION or not slash or not name:
+        raise BadParameter(f"node {node!r} is neither {COMPANY!r} nor {REGION}/NAME; give, for example, {REGION}/West")
+    return level, name
+
+
+def _month(period: str) -> pd.Timestamp:
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", str(period)):
+        raise BadParameter(f"period {period!r} is not a month; give it as 2026-07")
+    return pd.Timestamp(f"{period}-01")
+
+
+def _money(amount: str | int | Decimal) -> Decimal:
+    try:
+        found = Decimal(str(amount))
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if isinstance(amount, bool) or not found.is_finite() or not 0 <= found < MOST or found != round(found, 2):
+        mend = "give 1250000 or 1250000.50, without thousands marks"
+        raise BadParameter(f"amount {amount!r} is not money of 0 or more in whole cents; {mend}")
+    return found.quantize(Decimal("0.01"))
+
+
+def _people(workspace: Workspace, by: str | None, approved_by: str | None) -> tuple[User, User]:
+    author = _user(workspace, by)
+    approver = author if approved_by is None else _user(workspace, approved_by)
+    if not set(approver.roles) & set(MAY_APPROVE):
+        mend = "ask one of them and name that person with --approved-by"
+        raise BadParameter(f"{approver.name!r} is neither admin nor manager and may not approve an override; {mend}")
+    return author, approver
+
+
+def _user(workspace: Workspace, name: str | None) -> User:
+    current = current_user(workspace)
+    found = current if name is None else next((user for user in all_users(workspace) if user.name == name), None)
+    if found is None:
+        raise UnknownName("user", str(name), [user.name for user in all_users(workspace)])
+    return found
+
+
+def _reason(text: str) -> str:
+    told = " ".join(str(text).split())
+    if len(re.findall(r"\w+", told)) < FEWEST_WORDS or len(told) > LONGEST_REASON:
+        raise BadParameter(f"the reason {told[:60]!r} has not {FEWEST_WORDS} words to {LONGEST_REASON:,} characters; say what you know")
+    return told
+
+
+def _write(workspace: Workspace, row: dict[str, Any]) -> None:
+    schema = pa.schema([field for field in table("override").schema if field.name in {*row, "target_type"}])
+    staged = pa.Table.from_pylist([{"target_type": "forecast", **row}], schema=schema)
+    Lake(workspace).ingest({"override": staged}, origin="override", kind="override")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

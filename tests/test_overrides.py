@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from salesml.analytics.ledger import value_added
 from salesml.cli import override as commands
 from salesml.errors import BadParameter, NotEnoughData, UnknownName
-from salesml.lake import Lake
+from salesml.lake import Lake, visible
 from salesml.models.revenue_overrides import apply_overrides
 from salesml.state import audit
 from salesml.state.users import add_user, current_user
 from salesml.workflows import overrides
 from salesml.workflows.ledger import accuracy_ledger
-from salesml.workflows.overrides import current_forecast, in_force, override_revenue, withdraw
+from salesml.workflows.overrides import current_forecast, in_force, override_revenue, with_overrides, withdraw
 from salesml.workspace import Workspace
 
 WHY = "a framework order is signed"
@@ -138,6 +138,19 @@ def test_an_override_holds_from_when_it_was_known_and_survives_a_new_forecast(so
     assert west(sold_to, "2026-01-25") == 70, "ended"
     entry = audit.entries(sold_to, action="override revenue")[-1]
     assert entry.subject == "region/West 2026-02" and entry.details["model"] == "60.00"
+
+
+def test_readers_get_the_overridden_rows_and_each_override_in_words(sold_to):
+    override_revenue(sold_to, "region/West", "2026-02", 90, WHY)
+    tables = Lake(sold_to).open()
+    view = visible(tables, "2026-01-12")
+    rows = view.frame(view.facts("forecast"))
+    found, told = with_overrides(rows, tables, instant(dt.date(2026, 1, 12)))
+    author = current_user(sold_to).name
+    assert told == (f"region/West February 2026 is overridden at 90 ({author}: {WHY}); the model says 60.",)
+    assert found["moved"].map(bool).sum() == 3 and set(rows.columns) <= set(found.columns)
+    same, none = with_overrides(rows, tables, instant(dt.date(2026, 1, 10)))
+    assert none == () and same["amount"].tolist() == rows["amount"].tolist()
 
 
 def test_the_latest_wins_for_good_and_a_withdrawal_leaves_none(sold_to, clock):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated
 
 import typer
@@ -110,6 +111,11 @@ def forecast_revenue(
         result = forecast(workspace, as_of, months)
     console.print(f"[bold]{result.sentence}[/]")
     console.print(result.table())
+    from salesml.lake import Lake
+    from salesml.workflows.overrides import with_overrides
+
+    for told in with_overrides(result.forecast, Lake(workspace).open(), dt.datetime.now(dt.UTC))[1]:
+        console.print(told, markup=False)
 
 
 def _strongest(factors: list[dict]) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from salesml.analytics import pipeline, revenue
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, View, visible
+from salesml.workflows.overrides import with_overrides
 from salesml.workflows.overview import champions, version_tags
 from salesml.workspace import Workspace
 
@@ -24,7 +25,8 @@ class Brief:
 
     deals: `analytics.pipeline.attention`, probability missing where not scored; history: month, amount (the company's
     complete months); forecast: rows of that table, all levels; landing: None without a forecast of the
-    quarter; tags: of the champion (empty without one); lacking: why something is missing, one sentence each.
+    quarter; tags: of the champion (empty without one); lacking: why something is missing, one sentence each; overrides: what
+    people put in place of the model's revenue, one sentence each, which forecast and landing follow.
     """
 
     view: View
@@ -34,6 +36,7 @@ class Brief:
     landing: pipeline.Landing | None
     tags: dict[str, str]
     lacking: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
 
     @property
     def currency(self) -> str:
@@ -64,8 +67,9 @@ def brief(workspace: Workspace, as_of: dt.datetime) -> Brief:
     else:
         scores = _scores(workspace, as_of, champion)
     history, forecast = pd.DataFrame({"month": [], "amount": []}), pd.DataFrame({"entity_type": []})
+    overridden: tuple[str, ...] = ()
     try:
-        forecast = _forecast(workspace, as_of)
+        forecast, overridden = with_overrides(_forecast(workspace, as_of), Lake(workspace).open(), as_of)
     except NotEnoughData as lack:
         lacking.append(f"Revenue is not forecast: {lack}.")
     view = visible(Lake(workspace).open(), as_of)
@@ -75,12 +79,12 @@ def brief(workspace: Workspace, as_of: dt.datetime) -> Brief:
     tags = version_tags(workspace, MODEL, str(champion)) if champion is not None else {}
     today = workspace.local_date(as_of)
     landing = _landing(workspace, today, history, forecast)
-    return Brief(view, pipeline.attention(deals, today), history, forecast, landing, tags, tuple(lacking))
+    return Brief(view, pipeline.attention(deals, today), history, forecast, landing, tags, tuple(lacking), overridden)
 
 
 def answer(found: Brief) -> str:
     """Where the quarter lands and what the probabilities are worth; that there is no signal comes first."""
-    told = [_lands(found), worth(found)]
+    told = [" ".join([_lands(found), *found.overrides]), worth(found)]
     return " ".join(told[::-1] if found.tags.get("baseline") == "true" else told)
 
 

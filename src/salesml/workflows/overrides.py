@@ -165,6 +165,25 @@ def current_forecast(
     return CurrentForecast(instant, made_for, workspace.settings.currency, frame, held, tuple(lacking))
 
 
+def with_overrides(rows: pd.DataFrame, tables: Tables, as_of: dt.datetime) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Rows of table `forecast` of one run with the overrides in force as of an instant applied, and each of these in words.
+
+    rows: entity_type, entity_id, period_start (date), amount, lo80, hi80, lo95, hi95, … of months; adds model_amount, moved and
+    override_id as `models.revenue_overrides.apply_overrides` says.
+    """
+    names = {"entity_type": "level", "entity_id": "name"}
+    months = pd.to_datetime(rows["period_start"]).astype("datetime64[ns]")
+    held = in_force(tables, as_of)
+    frame, _ = apply_overrides(rows.rename(columns=names).assign(month=months), held)
+    kept = frame[["override_id", "level", "name", "month", "amount", "model_amount"]]
+    told = tuple(
+        f"{_label(row)} {row['month']:%B %Y} is overridden at {row['amount']:,.0f} ({row['author']}: {row['reason']}); the model says "
+        f"{row['model_amount']:,.0f}."
+        for row in kept.merge(held[["override_id", "author", "reason"]], on="override_id").to_dict("records")
+    )
+    return frame.rename(columns={new: old for old, new in names.items()}).drop(columns="month"), told
+
+
 def _as_published(frame: pd.DataFrame) -> pd.DataFrame:
     """The forecast before overrides, as far as the amounts go."""
     return frame.assign(amount=frame["model_amount"])

@@ -168,6 +168,26 @@ def test_two_days_of_a_quarter_are_told_apart_cause_by_cause(quarter_of_deals):
     assert "+70.00" in causes_table(found.causes, "USD").html and "deal d" in behind_table(found.behind, "USD").html
 
 
+def test_scores_kept_for_the_instant_are_not_made_again(quarter_of_deals, monkeypatch):
+    asked = []
+    score = forecast_change.score_deals
+    monkeypatch.setattr(forecast_change, "score_deals", lambda *given: asked.append(given[1:]) or score(*given))
+    first = what_changed(quarter_of_deals, "2026-05-08", "2026-05-16")
+    assert len(asked) == 3, "both instants, the first by both versions"
+    at = quarter_of_deals.instant("2026-05-08")
+    rows = [
+        {"prediction_id": f"{target}{deal}", "entity_type": "opportunity", "entity_id": deal, "target": target, "point": point, "as_of": at,
+         "model": "deal_outcome", "model_version": "1", "occurred_at": at, "horizon_days": days}
+        for deal in "abcde" for target, point, days in (("won", 0.6, None), ("won_in_quarter", 0.4, 54))
+    ]  # fmt: skip
+    schema = pa.schema([field for field in table("prediction").schema if field.name in rows[0]])
+    Lake(quarter_of_deals).ingest({"prediction": pa.Table.from_pylist(rows, schema=schema)}, origin="t")
+    asked.clear()
+    again = what_changed(quarter_of_deals, "2026-05-08", "2026-05-16")
+    assert (at, 1) not in asked and len(asked) == 2
+    pd.testing.assert_frame_equal(first.deals, again.deals)
+
+
 def test_when_the_quarter_is_over_what_is_open_has_slipped(quarter_of_deals):
     found = what_changed(quarter_of_deals, "2026-05-16", "2026-07-01")
     assert found.after == Decimal(110) and set(found.behind["cause"]) == {"slipped", "override"}

@@ -20,6 +20,7 @@ from salesml.workflows.overview import champions
 from salesml.workflows.quarter import picture
 from salesml.workspace import Workspace
 
+TARGETS = {"won": "probability", "won_in_quarter": "p_quarter"}
 BACK = dt.timedelta(days=7)
 STATE = ["status", "amount", "currency", "close_date", "name", "owner_id", "deleted"]
 _PROMOTED = re.compile(rf"model {MODEL} version (\d+)")
@@ -58,9 +59,10 @@ def what_changed(
 
     Expected: amounts of deals won in the quarter plus amount × chance of being won in it for each open deal, by the version of the
     deal model that was champion at the instant (before the first promotion: today's), else by rates of past quarters; a person's
-    probability (`salesml adjust`) keeps the model's timing. `since` defaults to 7 days before as_of, or the quarter's start. When
-    the quarter is over, a deal still open is worth nothing and has slipped. Keeps the scores it makes. Raises BadParameter where
-    since is not before as_of, or both are not in one fiscal quarter; NotEnoughData as `workflows.quarter.picture`.
+    probability (`salesml adjust`) keeps the model's timing. Scores kept for the very instant serve, others are made and kept.
+    `since` defaults to 7 days before as_of, or the quarter's start. When the quarter is over, a deal still open is worth nothing
+    and has slipped. Raises BadParameter where since is not before as_of, or both are not in one fiscal quarter; NotEnoughData as
+    `workflows.quarter.picture`.
     """
     tables = Lake(workspace).open()
     until = tables.instant(as_of)
@@ -124,7 +126,8 @@ def _deals(
     )  # fmt: skip
     if over or not deals["state"].eq("open").any():
         return deals.assign(chance=0.0, held_chance=0.0)
-    chances = _chances(workspace, tables, instant, version).reindex(deals["opportunity_id"])
+    chances = _chances(workspace, tables, instant, version, set(deals.loc[deals["state"] == "open", "opportunity_id"]))
+    chances = chances.reindex(deals["opportunity_id"])
     chance = chances["p_quarter"].to_numpy("float64")
     held = in_force(view).set_index("opportunity_id")["probability"].reindex(deals["opportunity_id"]).to_numpy("float64")
     final = chances["probability"].to_numpy("float64")
@@ -134,12 +137,29 @@ def _deals(
     return deals
 
 
-def _chances(workspace: Workspace, tables: Tables, instant: dt.datetime, version: int | None) -> pd.DataFrame:
-    """probability (won in the end, missing without a model) and p_quarter by opportunity_id."""
+def _chances(
+    workspace: Workspace, tables: Tables, instant: dt.datetime, version: int | None, deals: set[str]
+) -> pd.DataFrame:
+    """probability (won in the end, missing without a model) and p_quarter by opportunity_id: kept scores, else made now."""
+    if version is not None:
+        kept = _kept(tables, instant, version)
+        if deals <= set(kept.index):
+            return kept
     scores = None if version is None else score_deals(workspace, instant, version)
     if scores is None or "p_quarter" not in scores or scores["p_quarter"].isna().any():
         scores = picture(workspace, tables, instant, scores).deals
     return scores.set_index("opportunity_id")[["probability", "p_quarter"]]
+
+
+def _kept(tables: Tables, instant: dt.datetime, version: int) -> pd.DataFrame:
+    """What a version's kept predictions say for exactly that instant, of the deals that have both."""
+    view = visible(tables, dt.datetime.now(dt.UTC))
+    rows = view.facts("prediction")
+    rows = rows.filter(rows.model == MODEL, rows.model_version == str(version), rows.as_of == instant, rows.target.isin(list(TARGETS)))
+    rows = rows.filter(rows.horizon_days.isnull() | (rows.target != "won"))
+    found = view.frame(rows.select("target", "point", opportunity_id=rows.entity_id))
+    found = found.drop_duplicates(["opportunity_id", "target"]).pivot(index="opportunity_id", columns="target", values="point")
+    return found.reindex(columns=list(TARGETS)).rename(columns=TARGETS).dropna()
 
 
 def _version(workspace: Workspace, instant: dt.datetime) -> int | None:

@@ -13,6 +13,7 @@ import pandas as pd
 from salesml.errors import BadParameter, NotEnoughData, UnknownName
 from salesml.evaluation.forecast_metrics import scale
 from salesml.models.intervals import Errors, error_quantiles, error_unit, with_intervals
+from salesml.models.series_boosted import SHARED, boosted_forecast
 from salesml.models.series_candidates import BASELINES, DEFAULT, FORECASTERS, SHORT, Origins, forecast_origins
 from salesml.models.series_input import SHORTEST
 from salesml.models.series_pooled import centre, pooled_correction
@@ -81,21 +82,23 @@ def backtest_series(
     models: Sequence[str] | None = None,
     nonnegative: bool | None = None,
     progress: Progress | None = None,
+    latest: int = 1,
 ) -> pd.DataFrame:
     """Forecast from `windows` origins, each `horizon` periods before the next, as `forecast_series` would have done
     at the time.
 
     Returns one row per series, window (1 is the latest), step and model (every candidate, the baselines and
     `ensemble`): unique_id, window, index, step, model, y, yhat, lo80, hi80, lo95, hi95, scale (MASE's denominator). A
-    series takes part in the windows that leave it three observations; raises NotEnoughData where none is left,
-    BadParameter, UnknownName.
+    series takes part in the windows that leave it three observations. With `latest` 0 the forecast of what comes next
+    stands beside them as window 0, its y NaN. Raises NotEnoughData where no window is left, BadParameter, UnknownName.
     """
     if windows < 1:
         raise BadParameter(f"windows {windows!r} is not a whole number from 1")
-    panel = _panel(frame, horizon, season, models, nonnegative, [horizon * w for w in range(1, windows + 1)], progress)
+    every = range(latest, windows + 1)
+    panel = _panel(frame, horizon, season, models, nonnegative, [horizon * window for window in every], progress)
     names = [*panel.origins.models, ENSEMBLE]
     tables: list[pd.DataFrame] = []
-    for window in range(1, windows + 1):
+    for window in every:
         which, found = _at(panel, horizon * window, names)
         tables.extend(_window_table(panel, which, window, name, found[name]) for name in names if len(which))
     if not tables:
@@ -109,7 +112,9 @@ def _window_table(
 ) -> pd.DataFrame:
     horizon = panel.horizon
     cutoffs = np.array([len(panel.histories[i]) for i in which]) - horizon * window
-    actual = np.array([panel.histories[i][cut : cut + horizon] for i, cut in zip(which, cutoffs, strict=True)])
+    actual = np.full((len(which), horizon), np.nan)
+    if window:
+        actual[:] = [panel.histories[i][cut : cut + horizon] for i, cut in zip(which, cutoffs, strict=True)]
     scales = [scale(panel.histories[i][:cut], panel.season) for i, cut in zip(which, cutoffs, strict=True)]
     steps = np.arange(1, horizon + 1)
     return pd.DataFrame(
@@ -232,13 +237,24 @@ def _at(panel: _Panel, back: int, names: list[str]) -> tuple[np.ndarray, dict[st
 
 
 def _combine(panel: _Panel, view: _View) -> tuple[np.ndarray, np.ndarray]:
-    """The median at earlier origins (nothing in it was learned there), and the weighted, corrected forecast now."""
+    """Forecasts at earlier origins and now. Now: weighted, corrected, mixed with what the model of all series says.
+    Earlier: the median (nothing in it was learned there), nearer to the actual by what that model saves.
+    """
     chosen = [panel.origins.models.index(name) for name in panel.combined]
     earlier, own = view.earlier[:, chosen], view.forecasts[:, chosen]
     weights = _weights(view.place, np.abs(earlier - view.actuals[:, None]), len(view.now))
     point = np.einsum("im,imh->ih", weights, own)
+    learned = np.array([len(y) >= SHORT and np.ptp(y) > 0 for y in view.now])[:, None]
     correction = pooled_correction(view.past, earlier, view.actuals, view.now, own, panel.season)
-    return centre(earlier), point if correction is None else point + correction
+    if correction is not None:
+        point = point + learned * correction
+    starts = panel.last[view.which] + 1 - np.array([len(panel.histories[i]) for i in view.which])
+    shared = boosted_forecast(view.now, starts, panel.horizon, panel.season)
+    if shared is None:
+        return centre(earlier), point
+    found, error_left = shared
+    before = view.actuals - error_left * (view.actuals - centre(earlier))
+    return before, point + SHARED * learned * (found - point)
 
 
 def _weights(place: np.ndarray, errors: np.ndarray, count: int) -> np.ndarray:

@@ -86,6 +86,12 @@ def aggregation(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
     return _adjusted(y, horizon, season, 1.0, lambda adjusted: IMAPA().forecast(y=adjusted, h=horizon)["mean"])
 
 
+def recent_median(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
+    """The median of the adjusted values of the last season (at least six), repeated: suits lumpy, skewed series."""
+    span = max(season, SHORT)
+    return _adjusted(y, horizon, season, KEPT_SEASON, lambda adjusted: np.full(horizon, np.median(adjusted[-span:])))
+
+
 def ces(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
     """Complex exponential smoothing; compiles for about 25 s in each worker, hence opt-in."""
     from statsforecast.models import AutoCES
@@ -117,7 +123,13 @@ def prophet(y: np.ndarray, horizon: int, season: int) -> np.ndarray:
 
 
 BASELINES: dict[str, Forecaster] = {"naive": naive, "seasonal_naive": seasonal_naive}
-COMBINED: dict[str, Forecaster] = {"ets": ets, "theta": theta, "theta_shrunk": theta_shrunk, "aggregation": aggregation}
+COMBINED: dict[str, Forecaster] = {
+    "ets": ets,
+    "theta": theta,
+    "theta_shrunk": theta_shrunk,
+    "aggregation": aggregation,
+    "recent_median": recent_median,
+}
 OPTIONAL: dict[str, Forecaster] = {"ces": ces, "arima": arima, "average": average, "prophet": prophet}
 #: Models that need no more than one value, and so no substitute on a short history.
 PLAIN = (*BASELINES, "average")

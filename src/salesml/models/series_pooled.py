@@ -8,7 +8,7 @@ import numpy as np
 from catboost import CatBoostRegressor
 
 #: Fewest (origin, step) rows to learn from; a smaller file gives no correction.
-FEWEST_ROWS = 5_000
+FEWEST_ROWS = 2_000
 #: Share of the learned correction that is applied: whole-file shocks of the past should not be repeated in full.
 APPLIED = 0.5
 

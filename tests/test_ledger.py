@@ -95,7 +95,7 @@ def test_the_alarm_needs_errors_surely_above_those_published():
 
 def test_false_alarms_are_rare():
     rng = np.random.default_rng(1)
-    raised = [bool(ledger.drift(judged(list(rng.normal(0, 12.5, 6)))).iloc[0]["alarm"]) for _ in range(300)]
+    raised = [bool(ledger.drift(judged(list(rng.normal(0, 12.5, 6)))).iloc[0]["alarm"]) for _ in range(120)]
     assert np.mean(raised) < 0.05
 
 

@@ -68,7 +68,7 @@ def test_a_region_override_moves_the_others_and_the_company_least():
     assert both == {"company": 300, "West": 150, "East": 150}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(AMOUNTS, min_size=1, max_size=5), st.dictionaries(st.integers(0, 4), AMOUNTS), st.none() | AMOUNTS)
 def test_any_overrides_hold_exactly_and_the_tree_adds_up_to_the_cent(model, fixed, company):
     names = [f"r{n}" for n in range(len(model))]
@@ -138,6 +138,13 @@ def test_an_override_holds_from_when_it_was_known_and_survives_a_new_forecast(so
     assert west(sold_to, "2026-01-25") == 70, "ended"
     entry = audit.entries(sold_to, action="override revenue")[-1]
     assert entry.subject == "region/West 2026-02" and entry.details["model"] == "60.00"
+
+
+def test_a_forecast_made_today_for_tomorrows_first_instant_is_the_newest(sold_to):
+    made_for = {"as_of": instant(dt.date(2026, 1, 11))}
+    fresh = [row | made_for | {"forecast_id": f"new {row['forecast_id']}"} for row in published(12, 14, west=75)]
+    put(sold_to, "forecast", fresh)
+    assert override_revenue(sold_to, "region/West", "2026-03", 90, WHY).model_amount == 75
 
 
 def test_readers_get_the_overridden_rows_and_each_override_in_words(sold_to):

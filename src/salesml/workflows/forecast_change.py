@@ -141,25 +141,24 @@ def _chances(
     workspace: Workspace, tables: Tables, instant: dt.datetime, version: int | None, deals: set[str]
 ) -> pd.DataFrame:
     """probability (won in the end, missing without a model) and p_quarter by opportunity_id: kept scores, else made now."""
+    scores = None
     if version is not None:
         kept = _kept(tables, instant, version)
-        if deals <= set(kept.index):
-            return kept
-    scores = None if version is None else score_deals(workspace, instant, version)
+        scores = kept if deals <= set(kept["opportunity_id"]) else score_deals(workspace, instant, version)
     if scores is None or "p_quarter" not in scores or scores["p_quarter"].isna().any():
         scores = picture(workspace, tables, instant, scores).deals
     return scores.set_index("opportunity_id")[["probability", "p_quarter"]]
 
 
 def _kept(tables: Tables, instant: dt.datetime, version: int) -> pd.DataFrame:
-    """What a version's kept predictions say for exactly that instant, of the deals that have both."""
+    """What a version's kept predictions say for exactly that instant: opportunity_id, probability, p_quarter (missing if it has none)."""
     view = visible(tables, dt.datetime.now(dt.UTC))
     rows = view.facts("prediction")
     rows = rows.filter(rows.model == MODEL, rows.model_version == str(version), rows.as_of == instant, rows.target.isin(list(TARGETS)))
     rows = rows.filter(rows.horizon_days.isnull() | (rows.target != "won"))
     found = view.frame(rows.select("target", "point", opportunity_id=rows.entity_id))
     found = found.drop_duplicates(["opportunity_id", "target"]).pivot(index="opportunity_id", columns="target", values="point")
-    return found.reindex(columns=list(TARGETS)).rename(columns=TARGETS).dropna()
+    return found.reindex(columns=list(TARGETS)).rename(columns=TARGETS).dropna(subset="probability").reset_index()
 
 
 def _version(workspace: Workspace, instant: dt.datetime) -> int | None:

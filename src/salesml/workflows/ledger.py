@@ -12,7 +12,7 @@ from salesml.analytics.pipeline import months_later
 from salesml.analytics.revenue import monthly_by_level
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, Tables, visible
-from salesml.workflows.ledger_facts import override_facts, published, same
+from salesml.workflows.ledger_facts import TOMORROW, override_facts, published, same
 from salesml.workspace import Workspace
 
 
@@ -99,7 +99,7 @@ def _calls(workspace: Workspace, tables: Tables, cutoff: dt.datetime, history: p
     rows = []
     for call in due.to_dict("records"):
         before = call["known_at"].to_pydatetime()
-        then, _ = published(workspace, tables, before, before)
+        then, _ = published(workspace, tables, before + TOMORROW, before)
         model = then[same(then, call["level"], call["name"], call["month"])].tail(1)["amount"]
         if len(model):
             y = float(actual.get(tuple(call[key] for key in ledger.KEYS), 0))

@@ -13,6 +13,8 @@ LEVELS = ("company", "region", "team", "rep")
 KEPT = ["forecast_id", "level", "name", "month", "amount", "lo80", "hi80", "lo95", "hi95", "accuracy", "as_of", "known_at", "model_version"]
 FACTS = ["override_id", "target_id", "level", "name", "month", "amount", "reason", "author", "approver", "known_at", "expires_at",
          "withdraws"]  # fmt: skip
+TOMORROW = dt.timedelta(days=1)
+"""A forecast made today from today's facts has tomorrow's first instant as its as_of."""
 
 
 def published(

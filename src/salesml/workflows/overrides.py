@@ -25,7 +25,7 @@ from salesml.lake import Lake, Tables, visible
 from salesml.models.revenue_overrides import COMPANY, REGION, apply_overrides
 from salesml.state import audit
 from salesml.state.users import User, all_users, current_user
-from salesml.workflows.ledger_facts import FACTS, override_facts, published, same
+from salesml.workflows.ledger_facts import FACTS, TOMORROW, override_facts, published, same
 from salesml.workspace import Workspace
 
 MAY_APPROVE = ("admin", "manager")
@@ -92,7 +92,7 @@ def override_revenue(
     if ends is not None and ends <= now:
         raise BadParameter(f"the end {until} is not in the future; give a later day, or none to hold for the whole month's life")
     tables = Lake(workspace).open()
-    current = current_forecast(workspace, now, tables)
+    current = current_forecast(workspace, tables=tables)
     model = _place(current.frame, level, name, month, node)["model_amount"]
     made = Override(
         f"ovr-{uuid.uuid4().hex[:12]}", node, month.date(), money, model, workspace.settings.currency, told, author.name,
@@ -155,7 +155,7 @@ def current_forecast(
     """
     tables = tables or Lake(workspace).open()
     instant = workspace.instant(as_of) if as_of else _now()
-    forecasts, _ = published(workspace, tables, instant)
+    forecasts, _ = published(workspace, tables, instant if as_of else instant + TOMORROW)
     if forecasts.empty:
         raise NotEnoughData("no revenue forecast was published for that instant or before; publish one with: salesml forecast revenue")
     newest = forecasts[forecasts["as_of"] == forecasts["as_of"].max()]

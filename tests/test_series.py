@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from salesml.errors import BadParameter, NotEnoughData, UnknownName
 from salesml.evaluation.forecast_metrics import accuracy
-from salesml.models import series_candidates
+from salesml.models import series_boosted, series_candidates
 from salesml.models.series import backtest_series, forecast_series
 from salesml.models.series_candidates import FORECASTERS, forecast_one
 from salesml.models.series_pooled import FEWEST_ROWS, pooled_correction
@@ -22,6 +22,7 @@ QUICK = ["theta", "theta_shrunk", "aggregation", "seasonal_naive"]
 def _one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting workers takes longer than these tests; one test below asks for them."""
     monkeypatch.setattr(series_candidates, "WORTH_WORKERS", 10_000)
+    monkeypatch.setattr(series_boosted, "ORIGINS", 300)
 
 
 def panel(histories: dict[str, list[float] | np.ndarray]) -> pd.DataFrame:

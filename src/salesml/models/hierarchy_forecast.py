@@ -112,8 +112,9 @@ def _roll(
     points = np.zeros(base.shape)
     for window in np.unique(table["window"]):
         size = doubt[window].mean(axis=1)
-        variances = np.maximum(size, max(LEAST_DOUBT * size.max(), np.finfo("float32").tiny)) ** 2
-        points[window] = reconcile(nodes, base[window], variances, nonnegative=nonnegative)
+        # Deviations, not their squares: errors of children go together, so their deviations add up, not their variances.
+        doubts = np.maximum(size, max(LEAST_DOUBT * size.max(), np.finfo("float32").tiny))
+        points[window] = reconcile(nodes, base[window], doubts, nonnegative=nonnegative)
     return _Rolled(nodes, histories, season, nonnegative, table, base, points, actual, known)
 
 

@@ -12,6 +12,7 @@ import pytest
 from salesml.errors import UnknownName
 from salesml.figures import forecast
 from salesml.figures.comparison import calibration_figure, comparison_table, importance_figure
+from salesml.figures.drift import cohorts_figure
 from salesml.figures.tables import table
 
 
@@ -98,3 +99,9 @@ def test_calibration_and_importance_are_told_in_words():
     assert "10% were predicted and 15% observed" in calibration_figure(reliability).layout.meta["alt"]
     importance = pd.DataFrame({"feature": list("abcd"), "mean_effect": [0.1, 0.4, 0.3, 0.2]})
     assert "the greatest: b 0.40, c 0.30, d 0.20." in importance_figure(importance).layout.meta["alt"]
+
+
+def test_without_rows_a_table_says_so_and_a_figure_has_no_axes() -> None:
+    assert '<tr><td colspan="2">None so far.</td></tr>' in table(pd.DataFrame({"a": [], "b": []}), "Nothing").html
+    bare = cohorts_figure(pd.DataFrame(columns=["first", "predicted", "observed", "lo", "hi"]))
+    assert bare.layout.height < 100 and not bare.layout.xaxis.visible and bare.layout.meta["alt"] == "No score has settled yet."

@@ -78,10 +78,12 @@ def coverage(scores: pd.DataFrame, title: str = "How often the intervals held") 
 
 
 def finished(figure: go.Figure, title: str, alt: str) -> go.Figure:
-    """The figure with its title, its text alternative (`layout.meta["alt"]`) and the house's layout."""
+    """The figure with its title, its text alternative (`layout.meta["alt"]`) and the house's layout; one without data is low and bare."""
+    if not figure.data:
+        figure.update_layout(xaxis_visible=False, yaxis_visible=False)
     legend, margin = {"orientation": "h", "y": -0.2}, {"l": 60, "r": 20, "t": 40, "b": 40}
     return figure.update_layout(
-        title=title, meta={"alt": alt}, template="plotly_white", height=400, legend=legend, margin=margin
+        title=title, meta={"alt": alt}, template="plotly_white", height=400 if figure.data else 60, legend=legend, margin=margin
     )
 
 

@@ -34,13 +34,15 @@ def table(
     """The first `rows` rows; the first column names its row, so it must be the one that tells rows apart.
 
     `units` by column stand in the head; `formats` by column are format specifications (".1%", ",.0f"). Without one,
-    numbers have three significant digits, in columns of thousands none after the point; days are ISO dates. Missing: –.
+    numbers have three significant digits, in columns of thousands none after the point; days are ISO dates. Missing: –. A frame
+    without rows says so.
     """
     units, formats = units or {}, formats or {}
     shapes = [_shape(frame[name], formats.get(name)) for name in frame.columns]
     kinds = [kind for kind, _ in shapes]
     head = "".join(map(_head, map(str, frame.columns), map(units.get, frame.columns), kinds))
     body = "".join(_row(row, shapes) for row in frame.head(rows).itertuples(index=False, name=None))
+    body = body or f'<tr><td colspan="{max(1, frame.shape[1])}">None so far.</td></tr>'
     more = f" (first {rows} of {len(frame):,} rows)" if len(frame) > rows else ""
     return HtmlTable(
         f"<table><caption>{escape(caption)}{more}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -108,6 +108,7 @@ def test_parts_agree_and_factors_add_up(fitted) -> None:
         assert (np.diff(outlook.incidence, axis=1) >= -1e-12).all() and (outlook.incidence[:, -1] <= outlook.eventual + 1e-9).all()
         lo, hi = scorer.interval(rows)
         assert (lo <= p).all() and (p <= hi).all() and (hi - lo).min() > 0
+        np.testing.assert_array_equal(scorer.bounded(rows), (p, lo, hi))
     strongest = model.explain(X.head(300))[1].abs().mean()
     assert strongest.idxmax() == "pace"
     assert model.explain(X.head(0))[1].shape == (0, 3)

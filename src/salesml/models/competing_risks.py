@@ -135,7 +135,12 @@ class CompetingRisks:
 
     def interval(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Bounds of P(win) from refits to resampled deals."""
-        return bag_interval(*self._bounds(X), level, self.pooled)
+        return self.bounded(X, level)[1:]
+
+    def bounded(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """P(win) and its bounds, the snapshots being laid out once."""
+        logits, members = self._bounds(X)
+        return expit(logits), *bag_interval(logits, members, level, self.pooled)
 
     def outlook(self, X: pd.DataFrame) -> Outlook:
         """Cumulative chances of won, lost and no decision by the end of each period; they agree with `predict`."""

@@ -107,15 +107,21 @@ def tuned(
 
 def one_period(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray) -> np.ndarray:
     """The matrix with two more columns: the period, and the days from its start to the end of the quarter it starts in."""
-    if QUARTER in design.features:
-        column = int(np.searchsorted(design.owners, design.features.index(QUARTER)))
-        left = quarter_left(matrix[:, column].astype("float64"), edges[period], edges[period + 1])
-    else:
-        left = np.full(len(matrix), np.nan)
-    return np.column_stack([matrix, period.astype("float32"), left.astype("float32")])
+    return np.column_stack([matrix, period.astype("float32"), _left(design, matrix, edges, period).astype("float32")])
 
 
 def with_periods(design: OneHot, matrix: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Every row once per period."""
-    periods = len(edges) - 1
-    return one_period(design, np.repeat(matrix, periods, axis=0), edges, np.tile(np.arange(periods), len(matrix)))
+    (rows, columns), periods = matrix.shape, np.arange(len(edges) - 1)
+    found = np.empty((rows, len(periods), columns + 2), dtype="float32")
+    found[:, :, :columns], found[:, :, columns] = matrix[:, None, :], periods
+    found[:, :, columns + 1] = _left(design, matrix[:, None, :], edges, periods)
+    return found.reshape(rows * len(periods), columns + 2)
+
+
+def _left(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray) -> np.ndarray:
+    """Days left in the quarter at the start of each period, NaN where the snapshot does not tell; columns are the last axis."""
+    if QUARTER not in design.features:
+        return np.full(np.broadcast_shapes(matrix.shape[:-1], period.shape), np.nan)
+    column = int(np.searchsorted(design.owners, design.features.index(QUARTER)))
+    return quarter_left(matrix[..., column].astype("float64"), edges[period], edges[period + 1])

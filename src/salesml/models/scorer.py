@@ -61,6 +61,14 @@ class Timed(Protocol):
         """Cumulative chances of won, lost and no decision by the end of each period, one row per row of X."""
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """A scorer that gives its probability and the bounds of it at once, in less time than one after the other."""
+
+    def bounded(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `predict` and `interval` give: probability, lo, hi."""
+
+
 def load(folder: Path | str) -> Scorer:
     """The scorer saved in `folder`. BadInput where there is none; UnknownName for a kind this version does not know."""
     path = Path(folder) / MODEL_FILE

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from salesml.errors import BadInput, BadParameter
-from salesml.models.scorer import Scorer, Timed
+from salesml.models.scorer import Bounded, Scorer, Timed
 from salesml.registry.columns import Column, complete
 
 LEVEL = 0.9
@@ -35,9 +35,11 @@ def predictions(
     if not 0 <= factors <= MOST_FACTORS:
         raise BadParameter(f"factors must be from 0 to {MOST_FACTORS}, not {factors}")
     frame = complete(frame, columns)
-    answer = pd.DataFrame({"probability": scorer.predict(frame)})
     if interval:
-        answer["lo"], answer["hi"] = scorer.interval(frame, LEVEL)
+        p, lo, hi = scorer.bounded(frame, LEVEL) if isinstance(scorer, Bounded) else (scorer.predict(frame), *scorer.interval(frame, LEVEL))
+        answer = pd.DataFrame({"probability": p, "lo": lo, "hi": hi})
+    else:
+        answer = pd.DataFrame({"probability": scorer.predict(frame)})
     if timing:
         if not isinstance(scorer, Timed):
             raise BadInput(f"a model of kind {scorer.kind} knows nothing of time", mend="Ask without timing.")

@@ -13,6 +13,7 @@ from salesml import world
 from salesml.workspace import Workspace
 
 os.environ.setdefault("NIXTLA_NUMBA_CACHE", "1")
+os.environ.pop("COLUMNS", None)  # a console made while it is set keeps that width, whatever a test asks for
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

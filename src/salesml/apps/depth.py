@@ -56,7 +56,7 @@ def what_if_result(board: Board, found: WhatIf) -> str:
         rows.append(["P(won this quarter)", *(text.percent(s.p_quarter) for s in (found.before, found.after))])
         rows.append(["Half of such deals are closed by", *(_day(s.close_expected) for s in (found.before, found.after))])
     shown = theme.table(f"Deal model version {board.scores.version if board.scores else ''}", ["", "As it is", "What if"], rows)
-    return f'<p class="answer" role="status">{found.sentence}</p>{shown}<p class="soft">{CAUTION}</p>'
+    return f'<p class="answer" role="status">{escape(found.sentence)}</p>{shown}<p class="soft">{CAUTION}</p>'
 
 
 def _step(told: DealStory) -> str:
@@ -74,7 +74,7 @@ def _reasons(told: DealStory) -> str:
     )
     if not items:
         items = "<li>The score is the plain rate of all deals: it goes by no factor.</li>"
-    return f'<h2>Why, in words</h2><p>{told.sentence}</p><ul class="reasons">{items}</ul>'
+    return f'<h2>Why, in words</h2><p>{escape(told.sentence)}</p><ul class="reasons">{items}</ul>'
 
 
 def _change(told: DealStory) -> str:

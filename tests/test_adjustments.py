@@ -17,7 +17,7 @@ from salesml.errors import BadParameter, UnknownName
 from salesml.lake import Lake, visible
 from salesml.state import audit
 from salesml.state.users import add_user, current_user
-from salesml.workflows import adjustments
+from salesml.workflows import signed
 from salesml.workflows.adjustments import EVERYBODY, adjust, in_force, record_of, with_adjustments, withdraw
 from salesml.workspace import Workspace
 
@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     """Set the day adjustments are made on."""
 
     def on(day: float) -> None:
-        monkeypatch.setattr(adjustments, "_now", lambda: at(day))
+        monkeypatch.setattr(signed, "now", lambda: at(day))
 
     return on
 

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from salesml.errors import BadParameter, NotEnoughData
 from salesml.models import win_path
 from salesml.models.competing_risks import CompetingRisks
-from salesml.models.hazard_line import Line, Terms
+from salesml.models.hazard_line import Line, Lived, Terms, band
 from salesml.models.onehot import OneHot
 from salesml.models.outlook import Outlook
 from salesml.models.scorer import load
@@ -109,6 +109,9 @@ def test_parts_agree_and_factors_add_up(fitted) -> None:
         lo, hi = scorer.interval(rows)
         assert (lo <= p).all() and (p <= hi).all() and (hi - lo).min() > 0
         np.testing.assert_array_equal(scorer.bounded(rows), (p, lo, hi))
+        laid = scorer.laid_out(rows)
+        np.testing.assert_array_equal(scorer.bounded(laid), (p, lo, hi))
+        pd.testing.assert_frame_equal(scorer.explain(laid)[1], effects)
     strongest = model.explain(X.head(300))[1].abs().mean()
     assert strongest.idxmax() == "pace"
     assert model.explain(X.head(0))[1].shape == (0, 3)
@@ -181,8 +184,8 @@ def test_a_line_finds_effects_that_add_up_and_draws_noise_to_nothing() -> None:
     terms = Terms.fit(X, ["rep"], 3)
     period = rng.integers(0, 3, n)
     y = (rng.random(n) < expit(skill[X["rep"].astype(int)] - 1 + 0.4 * period)).astype("int64")
-    rows = terms.by_period(terms.matrix(X), period, np.full(n, np.nan))
-    line = Line.fit(rows, y, np.ones(n), terms)
+    unknown = np.full(n, np.nan)
+    line = Line.fit(Lived(terms.by_period(terms.matrix(X), period, unknown), band(period, unknown), np.ones(n)), y, terms)
     one_each = pd.DataFrame({"rep": np.arange(reps).astype(str), "noise": 0.0, "size": 20.0})
     left = np.full((reps, 3), np.nan)
     told = line.log_odds(terms.matrix(one_each), left)

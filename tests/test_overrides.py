@@ -21,7 +21,7 @@ from salesml.lake import Lake, visible
 from salesml.models.revenue_overrides import apply_overrides
 from salesml.state import audit
 from salesml.state.users import add_user, current_user
-from salesml.workflows import overrides
+from salesml.workflows import signed
 from salesml.workflows.ledger import accuracy_ledger
 from salesml.workflows.overrides import current_forecast, in_force, override_revenue, with_overrides, withdraw
 from salesml.workspace import Workspace
@@ -98,7 +98,7 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     """Set the moment overrides are made at."""
 
     def at(day: dt.date) -> None:
-        monkeypatch.setattr(overrides, "_now", lambda: instant(day))
+        monkeypatch.setattr(signed, "now", lambda: instant(day))
 
     return at
 

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from salesml.errors import BadInput
+from salesml.evaluation.forecast_metrics import accuracy
 
 QUANTILES = {"lo95": 0.025, "lo80": 0.1, "amount": 0.5, "hi80": 0.9, "hi95": 0.975}
 KEYS = ["level", "name", "month"]
@@ -20,6 +21,7 @@ SURE = 0.975
 LEAST_CALLS = 8
 """Judged overrides of an author and level below which nothing is said of who is better."""
 FIGURES = ["n", "months", "wape", "mae", "bias", "pinball", "cover80", "cover95", "naive_wape", "naive_mae", "to_naive"]
+BESIDE = ["months", "pinball", "naive_wape", "naive_mae", "to_naive"]
 ALARMS = ["level", "months", "forecasts", "recent_wape", "published_wape", "ratio", "ratio_lo", "alarm", "worst", "bias"]
 ADDED = ["author", "level", "calls", "model_mae", "override_mae", "added", "difference", "lo", "hi", "verdict"]
 
@@ -139,35 +141,26 @@ def _added(author: str, level: str, part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _grouped(judged: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    rows = [
-        dict(zip(by, key, strict=True)) | _figures(part) for key, part in judged.groupby(by, sort=True, observed=True)
-    ]
-    return pd.DataFrame(rows, columns=[*by, *FIGURES])
+    figures = accuracy(judged.rename(columns={"amount": "yhat"}).assign(scale=np.nan), by).drop(columns=["mase", "smape"])
+    more = [_beside(part) for _, part in judged.groupby(by, sort=True, observed=True)]  # the same groups in the same order
+    return figures.join(pd.DataFrame(more, columns=BESIDE))[[*by, *FIGURES]]
 
 
-def _figures(part: pd.DataFrame) -> dict[str, Any]:
-    y, error = part["y"].to_numpy(), part["error"].to_numpy()
-    size, missed, beside = np.abs(y).sum(), np.abs(error), part["naive"].notna().to_numpy()
+def _beside(part: pd.DataFrame) -> dict[str, Any]:
+    """Months, pinball loss, and seasonal naive on the rows that have one."""
+    y, missed, beside = part["y"].to_numpy(), np.abs(part["error"].to_numpy()), part["naive"].notna().to_numpy()
     naive_missed = np.abs(part["naive"].to_numpy("float64") - y)[beside]
     bounds = part[list(QUANTILES)].to_numpy("float64")
     whole = ~np.isnan(bounds).any(axis=1)
     levels = np.array(list(QUANTILES.values()))
     gap = y[whole, None] - bounds[whole]
     pinball = np.maximum(levels * gap, (levels - 1) * gap)
-    inside = {name: _inside(part, name) for name in ("80", "95")}
     return {
-        "n": len(part), "months": part["month"].nunique(), "wape": _ratio(missed.sum(), size), "mae": missed.mean(),
-        "bias": _ratio(error.sum(), size), "pinball": pinball.mean() if whole.any() else float("nan"),
-        "cover80": inside["80"], "cover95": inside["95"], "naive_wape": _ratio(naive_missed.sum(), np.abs(y[beside]).sum()),
+        "months": part["month"].nunique(), "pinball": pinball.mean() if whole.any() else float("nan"),
+        "naive_wape": _ratio(naive_missed.sum(), np.abs(y[beside]).sum()),
         "naive_mae": naive_missed.mean() if beside.any() else float("nan"),
         "to_naive": _ratio(missed[beside].sum(), naive_missed.sum()),
     }  # fmt: skip
-
-
-def _inside(part: pd.DataFrame, level: str) -> float:
-    low, high = part[f"lo{level}"], part[f"hi{level}"]
-    known = low.notna() & high.notna()
-    return float(part["y"].between(low, high)[known].mean()) if known.any() else float("nan")
 
 
 def _wape_of(accuracy: Any) -> float:

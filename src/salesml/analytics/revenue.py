@@ -8,6 +8,7 @@ from typing import Any, Literal
 import ibis
 import pandas as pd
 
+from salesml.analytics.quarter import COMPANY, LEVELS
 from salesml.errors import BadInput, NotEnoughData
 from salesml.lake import View
 from salesml.lake.asof import local_time
@@ -40,8 +41,7 @@ def monthly_by_level(view: View, by: Basis | None = None) -> pd.DataFrame:
     Levels are company (name "company"), region, team, rep; revenue without a rep or team is in none of theirs. Raises as `monthly`.
     """
     rows = _complete_months(view, by, ["region", "team", "rep"])
-    parts = [rows.assign(level=level, name="company" if level == "company" else rows[level])
-             for level in ("company", "region", "team", "rep")]  # fmt: skip
+    parts = [rows.assign(level=level, name=COMPANY if level == COMPANY else rows[level]) for level in LEVELS]
     every = pd.concat(parts, ignore_index=True).dropna(subset=["name"])
     return every.groupby(["level", "name", "month"])["amount"].agg(_exact_sum).reset_index()
 

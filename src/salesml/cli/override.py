@@ -54,7 +54,7 @@ def show(
     from rich.markup import escape
     from rich.table import Column, Table
 
-    from salesml.workflows.overrides import current_forecast
+    from salesml.workflows.overrides import current_forecast, label
 
     workspace = workspace_of(context)
     found = current_forecast(workspace, as_of)
@@ -64,10 +64,9 @@ def show(
     whole = Column("id", no_wrap=True, overflow="ignore", min_width=16)  # it is what `withdraw` takes
     table = Table(whole, "node", "month", f"amount ({found.currency})", "by", "approved by", "until before", "reason", box=None)
     for row in found.held.to_dict("records"):
-        node = row["level"] if row["level"] == "company" else f"{row['level']}/{row['name']}"
         ends = "" if row["expires_at"] != row["expires_at"] else str(workspace.local_date(row["expires_at"].to_pydatetime()))
         people, said = [escape(str(row[name])) for name in ("author", "approver")], f"{row['amount']:,.2f}"
-        table.add_row(row["override_id"], escape(node), f"{row['month']:%Y-%m}", said, *people, ends, escape(row["reason"]))
+        table.add_row(row["override_id"], escape(label(row)), f"{row['month']:%Y-%m}", said, *people, ends, escape(row["reason"]))
     console.print(table)
     _months(found.frame[found.frame["month"].isin(found.held["month"])], found.currency)
     if found.lacking:
@@ -91,9 +90,10 @@ def _months(frame: pd.DataFrame, currency: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from salesml.workflows.overrides import label
+
     table = Table("month", "node", f"forecast ({currency})", "model", "moved", "", box=None)
     for row in frame.sort_values(["month", "level", "name"]).to_dict("records"):
-        node = row["level"] if row["level"] == "company" else f"{row['level']}/{row['name']}"
         money = [f"{row['amount']:,.2f}", f"{row['model_amount']:,.2f}", f"{row['moved']:+,.2f}"]
-        table.add_row(f"{row['month']:%Y-%m}", escape(node), *money, "override" if isinstance(row["override_id"], str) else "")
+        table.add_row(f"{row['month']:%Y-%m}", escape(label(row)), *money, "override" if isinstance(row["override_id"], str) else "")
     console.print(table)

@@ -23,7 +23,7 @@ from salesml.models import win_path
 from salesml.models.bag import bag_interval, pooled_variance
 from salesml.models.calibrators import LOGIT_LIMIT, Calibrator
 from salesml.models.columns import select
-from salesml.models.hazard_head import Asked, Head
+from salesml.models.hazard_head import Asked, Head, Laid
 from salesml.models.hazard_line import Line, Terms
 from salesml.models.hazard_trees import Growth, grow
 from salesml.models.onehot import OneHot
@@ -104,13 +104,13 @@ class CompetingRisks:
         draws = list(row_weights(len(X), spells["opportunity_id"].to_numpy(), members, seed))
         for head in [head for head in HEADS if rows[head].told]:  # nobody gives up, say: then no such head
             part, growth = rows[head], growths[head]
-            pool, line_rows, weights = Pool(part.matrix, part.answers), frame.for_line(part), frame.weights(part)
-            line = Line.fit(line_rows, part.answers, weights, terms)
+            pool, lived = Pool(part.matrix, part.answers), frame.for_line(part)
+            line = Line.fit(lived, part.answers, terms)
             heads[head] = Head(grow(pool, growth, seed, threads), line)
             for number, drawn in enumerate(draws if head in OF_WINNING else (), 1):
                 again = drawn[part.snapshot]
                 pool.set_weight(again)
-                refitted = line.refitted(line_rows, part.answers, weights * again)
+                refitted = line.refitted(lived, part.answers, again)
                 bag[number - 1][head] = Head(grow(pool, growth, seed + number, threads), refitted)
         given_up = float(rows["no_decision"].answers.min(initial=1))
         fitted = cls(design, terms, edges, heads, bag, growths=growths, threads=threads, given_up=given_up)
@@ -199,8 +199,15 @@ class CompetingRisks:
             Calibrator(**c["calibrator"]), c["pooled"], growths, c["threads"], c["given_up"],
         )  # fmt: skip
 
-    def _asked(self, X: pd.DataFrame) -> Iterator[Asked]:
+    def laid_out(self, X: pd.DataFrame) -> Laid:
+        """The rows laid out once; every method takes it in place of X."""
+        return Laid(tuple(self._asked(X)), X.index)
+
+    def _asked(self, X: pd.DataFrame | Laid) -> Iterator[Asked]:
         """The rows as heads take them, a part at a time."""
+        if isinstance(X, Laid):
+            yield from X.parts
+            return
         X = select(X, self.features)
         periods = len(self.edges) - 1
         for at in range(0, len(X), CHUNK):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salesml.models.columns import level_codes, levels_of, numbers, select
+from salesml.models.columns import all_numbers, level_codes, levels_of, numbers, select
 
 IQR_OF_A_NORMAL = 1.349  # interquartile range of a standard normal
 
@@ -44,17 +44,22 @@ class Design:
 
     def matrix(self, X: pd.DataFrame) -> np.ndarray:
         """One row a row of X, extra columns ignored; BadInput names missing ones."""
-        frame, parts = select(X, self.features), [np.zeros((len(X), 0))]
+        frame = select(X, self.features)
+        plain = [name for name in self.features if name not in self.levels]
+        values = dict(zip(plain, all_numbers(frame[plain]).T, strict=True))
+        found, first = np.zeros((len(X), len(self.owners()))), 0
         for name in self.features:
             if name in self.levels:
-                parts.append(np.eye(len(self.levels[name]))[level_codes(frame[name], self.levels[name])])
+                found[np.arange(len(X)), first + level_codes(frame[name], self.levels[name])] = 1
+                first += len(self.levels[name])
                 continue
-            values, standard = numbers(frame[name]), self.standards[name]
-            scaled = np.clip((values - standard.mean) / standard.deviation, -self.clip, self.clip)
-            parts.append(np.nan_to_num(scaled, nan=0.0)[:, None])
+            standard = self.standards[name]
+            scaled = np.clip((values[name] - standard.mean) / standard.deviation, -self.clip, self.clip)
+            found[:, first] = np.nan_to_num(scaled, nan=0.0)
             if standard.gaps:
-                parts.append(np.isnan(values).astype("float64")[:, None])
-        return np.hstack(parts)
+                found[:, first + 1] = np.isnan(values[name])
+            first += 1 + standard.gaps
+        return found
 
     def owners(self) -> np.ndarray:
         """The position in `features` of each column of the matrix."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from catboost import CatBoost, Pool
 
 from salesml.models.hazard_line import Line
@@ -22,6 +23,17 @@ class Asked:
     rows: Pool
     terms: np.ndarray
     left: np.ndarray
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Rows laid out in parts, to be asked about several times; `index` is that of the rows."""
+
+    parts: tuple[Asked, ...]
+    index: pd.Index
+
+    def __len__(self) -> int:
+        return len(self.index)
 
 
 @dataclass(frozen=True)

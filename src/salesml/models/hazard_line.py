@@ -69,6 +69,22 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Lived:
+    """Person-periods as a line takes them: `columns` as `Terms.by_period` gives them, their bands, and how much of an independent
+    outcome each is.
+    """
+
+    columns: np.ndarray
+    bands: np.ndarray
+    weights: np.ndarray
+
+    def parts(self) -> list[np.ndarray]:
+        """The rows each band learns from: its own, or all where it has none."""
+        own = [np.flatnonzero(self.bands == number) for number in range(BANDS)]
+        return [part if len(part) else np.arange(len(self.bands)) for part in own]
+
+
+@dataclass(frozen=True)
 class Line:
     """Effects of the columns of `Terms.by_period` and their penalties, one row of each per band."""
 
@@ -77,19 +93,18 @@ class Line:
     periods: int
 
     @classmethod
-    def fit(cls, rows: np.ndarray, y: np.ndarray, weights: np.ndarray, terms: Terms) -> Line:
-        """Fit effects and penalties in turns. `weights`: how much of an independent outcome each row is.
-
-        A band without rows takes all.
-        """
-        parts = [_fitted(rows[part], y[part], weights[part], terms.sharing) for part in _taught(rows, terms.periods)]
+    def fit(cls, lived: Lived, y: np.ndarray, terms: Terms) -> Line:
+        """Fit effects and penalties in turns."""
+        parts = [_fitted(lived.columns[part], y[part], lived.weights[part], terms.sharing) for part in lived.parts()]
         effects, penalties = (np.array(found) for found in zip(*parts, strict=True))
         return cls(effects, penalties, terms.periods)
 
-    def refitted(self, rows: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Line:
-        """The same penalties on other weights, from where this line is."""
-        bands = enumerate(_taught(rows, self.periods))
-        effects = [_moved(rows[part], y[part], weights[part], self.effects[n], self.penalties[n])[0] for n, part in bands]
+    def refitted(self, lived: Lived, y: np.ndarray, drawn: np.ndarray) -> Line:
+        """The same penalties on rows that were drawn so many times each, from where this line is."""
+        weights, parts = lived.weights * drawn, enumerate(lived.parts())
+        effects = [
+            _moved(lived.columns[part], y[part], weights[part], self.effects[n], self.penalties[n])[0] for n, part in parts
+        ]
         return Line(np.array(effects), self.penalties, self.periods)
 
     def log_odds(self, terms: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -131,19 +146,6 @@ def _week(left: np.ndarray) -> np.ndarray:
     """Full weeks left after the one of that day: 0 in the last week of the quarter; WEEKS where it is unknown."""
     weeks = np.clip(np.ceil(left / 7) - 1, 0, WEEKS - 1)
     return np.where(np.isnan(left), WEEKS, np.nan_to_num(weeks)).astype("int64")
-
-
-def _parts(rows: np.ndarray, periods: int) -> list[np.ndarray]:
-    """Which rows are of each band."""
-    period, weeks = rows[:, -WEEKS - periods : -WEEKS].argmax(axis=1), rows[:, -WEEKS:]
-    left = np.where(weeks.any(axis=1), 7.0 * (weeks.argmax(axis=1) + 1), np.nan)
-    found = band(period, left)
-    return [np.flatnonzero(found == number) for number in range(BANDS)]
-
-
-def _taught(rows: np.ndarray, periods: int) -> list[np.ndarray]:
-    """The rows each band learns from: its own, or all where it has none."""
-    return [part if len(part) else np.arange(len(rows)) for part in _parts(rows, periods)]
 
 
 def _fitted(rows: np.ndarray, y: np.ndarray, weights: np.ndarray, sharing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

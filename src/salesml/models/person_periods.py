@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from salesml.models.hazard_line import FAR, NEAR, Terms, band
+from salesml.models.hazard_line import FAR, NEAR, Lived, Terms, band
 from salesml.models.hazard_trees import Growth, tune
 from salesml.models.onehot import OneHot
 from salesml.models.spells import CAUSES, Known, at_risk, known_at, quarter_left
@@ -62,20 +62,16 @@ class PersonPeriods:
             answers = (known.cause[snapshot] == CAUSES.index(head)).astype("int64")
         return Rows(one_period(self.design, self.matrix[snapshot], self.edges, period), answers, snapshot)
 
-    def for_line(self, rows: Rows) -> np.ndarray:
-        """The same rows as a line takes them."""
-        return self.terms.by_period(self.columns[rows.snapshot], rows.matrix[:, -2].astype("int64"), rows.matrix[:, -1])
-
-    def weights(self, rows: Rows) -> np.ndarray:
-        """How much of an independent outcome each row is: the same week of a deal's life is a period of several snapshots."""
-        period, found = rows.matrix[:, -2].astype("int64"), np.ones(len(rows.answers))
-        bands = band(period, rows.matrix[:, -1])
-        lived = np.floor((self.days[rows.snapshot] + self.edges[period]) / self.edges[1])
+    def for_line(self, rows: Rows) -> Lived:
+        """The same rows as a line takes them. The same week of a deal's life is a period of several snapshots, and counts once."""
+        period, left = rows.matrix[:, -2].astype("int64"), rows.matrix[:, -1]
+        bands, weights = band(period, left), np.ones(len(rows.answers))
+        week = np.floor((self.days[rows.snapshot] + self.edges[period]) / self.edges[1])
         for number in np.unique(bands):
             part = bands == number
-            weeks = np.column_stack([self.deals[rows.snapshot[part]], lived[part]])
-            found[part] = len(np.unique(weeks, axis=0)) / part.sum()
-        return found
+            weeks = np.column_stack([self.deals[rows.snapshot[part]], week[part]])
+            weights[part] = len(np.unique(weeks, axis=0)) / part.sum()
+        return Lived(self.terms.by_period(self.columns[rows.snapshot], period, left), bands, weights)
 
     def _kept(self, period: np.ndarray, most: int) -> np.ndarray:
         """Which person-periods are drawn: of near, middle and far ones the same number at most, since far ones are many and alike."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from salesml.errors import BadParameter
 from salesml.models.hierarchy import reconcile, tree
@@ -14,7 +15,7 @@ from salesml.models.revenue_levels import round_to_cents
 
 COMPANY, REGION = "company", "region"
 AMOUNTS = ("amount", "lo80", "hi80", "lo95", "hi95")
-Q80 = 1.2815515655446004
+Q80 = float(norm.ppf(0.9))
 LEAST_SHARE = 0.001
 """Least standard deviation of a node, as a share of its month's company amount: a node without an interval can move too."""
 NOTHING = Decimal("0.00")

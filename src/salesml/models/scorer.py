@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -67,6 +67,14 @@ class Bounded(Protocol):
 
     def bounded(self, X: pd.DataFrame, level: float = 0.9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What `predict` and `interval` give: probability, lo, hi."""
+
+
+@runtime_checkable
+class LaysOut(Protocol):
+    """A scorer that can lay rows out once for several questions about them."""
+
+    def laid_out(self, X: pd.DataFrame) -> Any:
+        """What its own methods take in place of X. It is kept in memory whole: for few rows."""
 
 
 def load(folder: Path | str) -> Scorer:

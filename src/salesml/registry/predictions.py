@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from salesml.errors import BadInput, BadParameter
-from salesml.models.scorer import Bounded, Scorer, Timed
+from salesml.models.scorer import Bounded, LaysOut, Scorer, Timed
 from salesml.registry.columns import Column, complete
 
 LEVEL = 0.9
 MOST_FACTORS = 1000
+FEW_ROWS = 1000
+"""Up to so many rows are laid out once for all that is asked of them."""
 TIMING_DAYS, TIMING_SHARES = (30, 90), (10, 50, 90)
 
 
@@ -35,31 +38,31 @@ def predictions(
     if not 0 <= factors <= MOST_FACTORS:
         raise BadParameter(f"factors must be from 0 to {MOST_FACTORS}, not {factors}")
     frame = complete(frame, columns)
+    X: Any = scorer.laid_out(frame) if isinstance(scorer, LaysOut) and len(frame) <= FEW_ROWS else frame
     if interval:
-        p, lo, hi = scorer.bounded(frame, LEVEL) if isinstance(scorer, Bounded) else (scorer.predict(frame), *scorer.interval(frame, LEVEL))
+        p, lo, hi = scorer.bounded(X, LEVEL) if isinstance(scorer, Bounded) else (scorer.predict(X), *scorer.interval(X, LEVEL))
         answer = pd.DataFrame({"probability": p, "lo": lo, "hi": hi})
     else:
-        answer = pd.DataFrame({"probability": scorer.predict(frame)})
+        answer = pd.DataFrame({"probability": scorer.predict(X)})
     if timing:
         if not isinstance(scorer, Timed):
             raise BadInput(f"a model of kind {scorer.kind} knows nothing of time", mend="Ask without timing.")
-        outlook = scorer.outlook(frame)
+        outlook = scorer.outlook(X)
         for days in TIMING_DAYS:
             answer[f"won_{days}d"], answer[f"closed_{days}d"] = outlook.by(days, "won"), outlook.by(days)
         for share in TIMING_SHARES:
             answer[f"closes_in_{share}"] = pd.Series(_plain(pd.Series(outlook.closes_in(share / 100))), dtype=object)
     if factors:
-        answer["factors"] = pd.Series(_strongest(scorer, frame, factors), dtype=object)
+        answer["factors"] = pd.Series(_strongest(scorer.explain(X)[1], frame, factors), dtype=object)
     return answer
 
 
-def _strongest(scorer: Scorer, frame: pd.DataFrame, count: int) -> list[list[dict[str, object]]]:
+def _strongest(effects: pd.DataFrame, frame: pd.DataFrame, count: int) -> list[list[dict[str, object]]]:
     """Per row, the `count` features with the greatest absolute effect; none of effect zero."""
-    effects = scorer.explain(frame)[1]
     table = effects.to_numpy(dtype="float64")
     order = np.argsort(-np.abs(table), axis=1, kind="stable")[:, :count]
     names = list(effects.columns)
-    values = [_plain(frame[name]) for name in names]
+    values = {place: _plain(frame[names[place]]) for place in np.unique(order)}
     chosen = np.take_along_axis(table, order, axis=1).tolist()
     return [
         [

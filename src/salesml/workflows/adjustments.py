@@ -8,27 +8,23 @@ later adjustment replaces the earlier one for good, and a withdrawal is a fact t
 from __future__ import annotations
 
 import datetime as dt
-import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
-from salesml.contracts import table
-from salesml.errors import BadParameter, UnknownName
+from salesml.errors import BadParameter
 from salesml.features.spines import CLOSED
 from salesml.lake import Lake, Tables, View, visible
 from salesml.state import audit
-from salesml.state.users import User, all_users, current_user
+from salesml.state.users import User
+from salesml.workflows import signed
 from salesml.workflows.deals import MODEL
+from salesml.workflows.overview import reigns
 from salesml.workspace import Workspace
 
-MAY_ADJUST = ("admin", "manager")
-"""Roles that may adjust; they approve their own adjustment. A rep has the forecast category, and asks a manager for more."""
 MOST_DAYS = 180
-FEWEST_WORDS, LONGEST_REASON = 3, 1_000
 FEWEST_DEALS = 20
 """Closed deals below which a record says that it is too short to judge by."""
 PRIOR_DEALS = 20
@@ -36,7 +32,6 @@ PRIOR_DEALS = 20
 EVERYBODY = "everybody"
 STANDING = ["opportunity_id", "override_id", "probability", "reason", "author", "approver", "known_at", "expires_at"]
 RECORD = ["author", "adjustments", "deals", "log_loss", "model_log_loss", "difference", "lo", "hi", "shrunk", "verdict"]
-_PROMOTED = re.compile(rf"model {MODEL} version (\d+)")
 
 
 @dataclass(frozen=True)
@@ -63,13 +58,14 @@ def adjust(
     """Put a person's probability that the open deal is won in the end beside the model's, until before `expires`.
 
     Written to the audit log and to table `override`, known from now. `by` is the acting user (default: the current one), an
-    admin or a manager. BadParameter for a deal that is unknown or not open, a probability not between 0 and 1, a reason of
-    fewer than 3 words, an end that is not in the future or more than 180 days away, or a user without the role.
+    admin or a manager; a rep has the forecast category, and asks one of them for more. BadParameter for a deal that is unknown or
+    not open, a probability not between 0 and 1, a reason of fewer than 3 words, an end that is not in the future or more than
+    180 days away, or a user without the role.
     """
-    now, author = _now(), _permitted(workspace, by)
+    now, author = signed.now(), _permitted(workspace, by)
     if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 < probability < 1:
         raise BadParameter(f"probability {probability!r} is not between 0 and 1, both excluded; give 0.6 for 60 %")
-    told, ends = _reason(reason), workspace.instant(expires)
+    told, ends = signed.reason(reason), workspace.instant(expires)
     if not now < ends <= now + dt.timedelta(days=MOST_DAYS):
         last = workspace.local_date(now + dt.timedelta(days=MOST_DAYS))
         raise BadParameter(f"the end {expires} is not in the future, or after {last}: at most {MOST_DAYS} days are allowed")
@@ -89,7 +85,7 @@ def withdraw(workspace: Workspace, override_id: str, reason: str = "no reason gi
 
     BadParameter for one that is not in force, a reason of fewer than 3 words, or a user who is neither admin nor manager.
     """
-    now, author, told = _now(), _permitted(workspace, by), _reason(reason)
+    now, author, told = signed.now(), _permitted(workspace, by), signed.reason(reason)
     standing = in_force(Lake(workspace).open(), now).set_index("override_id")
     if override_id not in standing.index:
         known = f"in force: {', '.join(standing.index)}" if len(standing) else "none is in force"
@@ -174,14 +170,10 @@ def _scores(workspace: Workspace, view: View, deals: list[str]) -> pd.DataFrame:
     rows = view.facts("prediction")
     rows = rows.filter(rows.model == MODEL, rows.target == "won", rows.horizon_days.isnull(), rows.entity_id.isin(deals))
     scores = view.frame(rows.select("as_of", "known_at", "model_version", "point", opportunity_id=rows.entity_id))
-    reigns = [
-        (pd.Timestamp(entry.at), found[1])
-        for entry in audit.entries(workspace, action="promote")
-        if (found := _PROMOTED.fullmatch(entry.subject))
-    ]
-    if not reigns:
+    promoted = [(pd.Timestamp(at), str(version)) for at, version in reigns(workspace, MODEL)]
+    if not promoted:
         return scores.drop(columns="model_version")
-    ruling = pd.DataFrame(reigns, columns=["since", "champion"]).astype({"since": scores["known_at"].dtype})
+    ruling = pd.DataFrame(promoted, columns=["since", "champion"]).astype({"since": scores["known_at"].dtype})
     dated = pd.merge_asof(scores.sort_values("known_at"), ruling.sort_values("since"), left_on="known_at", right_on="since")
     return dated.loc[dated["model_version"] == dated["champion"], ["opportunity_id", "as_of", "known_at", "point"]]
 
@@ -232,26 +224,11 @@ def _require_open(workspace: Workspace, deal: str, now: dt.datetime) -> None:
 
 
 def _permitted(workspace: Workspace, by: str | None) -> User:
-    user = current_user(workspace) if by is None else next((u for u in all_users(workspace) if u.name == by), None)
-    if user is None:
-        raise UnknownName("user", str(by), [known.name for known in all_users(workspace)])
-    if not set(user.roles) & set(MAY_ADJUST):
+    user = signed.user(workspace, by)
+    if not signed.may_sign(user):
         raise BadParameter(f"{user.name!r} is neither admin nor manager and may not adjust a deal; ask one of them")
     return user
 
 
-def _reason(text: str) -> str:
-    told = " ".join(str(text).split())
-    if len(re.findall(r"\w+", told)) < FEWEST_WORDS or len(told) > LONGEST_REASON:
-        raise BadParameter(f"the reason {told[:60]!r} has not {FEWEST_WORDS} words to {LONGEST_REASON:,} characters; say what you know")
-    return told
-
-
 def _write(workspace: Workspace, row: dict[str, Any]) -> None:
-    schema = pa.schema([field for field in table("override").schema if field.name in {*row, "target_type"}])
-    staged = pa.Table.from_pylist([{"target_type": "prediction", **row}], schema=schema)
-    Lake(workspace).ingest({"override": staged}, origin="adjust", kind="adjustment")
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
+    signed.write(workspace, {"target_type": "prediction", **row}, origin="adjust", kind="adjustment")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,17 +12,15 @@ from salesml.analytics import forecast_change as parts_of
 from salesml.analytics.pipeline import quarter
 from salesml.errors import BadParameter
 from salesml.lake import Lake, Tables, visible
-from salesml.state import audit
 from salesml.workflows.adjustments import in_force
 from salesml.workflows.deals import MODEL, score_deals
-from salesml.workflows.overview import champions
+from salesml.workflows.overview import champions, reigns
 from salesml.workflows.quarter import picture
 from salesml.workspace import Workspace
 
 TARGETS = {"won": "probability", "won_in_quarter": "p_quarter"}
 BACK = dt.timedelta(days=7)
 STATE = ["status", "amount", "currency", "close_date", "name", "owner_id", "deleted"]
-_PROMOTED = re.compile(rf"model {MODEL} version (\d+)")
 
 
 @dataclass(frozen=True)
@@ -163,9 +160,7 @@ def _kept(tables: Tables, instant: dt.datetime, version: int) -> pd.DataFrame:
 
 def _version(workspace: Workspace, instant: dt.datetime) -> int | None:
     """The version that was champion just before an instant; before the first promotion today's; None without any."""
-    entries = audit.entries(workspace, action="promote")
-    reigns = [(entry.at, int(found[1])) for entry in entries if (found := _PROMOTED.fullmatch(entry.subject))]
-    ruling = [version for at, version in sorted(reigns) if at < instant]
+    ruling = [version for at, version in reigns(workspace, MODEL) if at < instant]
     return ruling[-1] if ruling else dict(champions(workspace)).get(MODEL)
 
 

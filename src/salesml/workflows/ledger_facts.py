@@ -6,10 +6,10 @@ import datetime as dt
 
 import pandas as pd
 
+from salesml.analytics.quarter import LEVELS
 from salesml.lake import Tables, View, visible
 from salesml.workspace import Workspace
 
-LEVELS = ("company", "region", "team", "rep")
 KEPT = ["forecast_id", "level", "name", "month", "amount", "lo80", "hi80", "lo95", "hi95", "accuracy", "as_of", "known_at", "model_version"]
 FACTS = ["override_id", "target_id", "level", "name", "month", "amount", "reason", "author", "approver", "known_at", "expires_at",
          "withdraws"]  # fmt: skip

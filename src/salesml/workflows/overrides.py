@@ -10,27 +10,24 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from salesml.analytics.ledger import last_known_month
 from salesml.analytics.revenue import monthly_by_level
-from salesml.contracts import table
 from salesml.errors import BadParameter, NotEnoughData, UnknownName
 from salesml.lake import Lake, Tables, visible
 from salesml.models.revenue_overrides import COMPANY, REGION, apply_overrides
 from salesml.state import audit
-from salesml.state.users import User, all_users, current_user
+from salesml.state.users import User
+from salesml.workflows import signed
 from salesml.workflows.ledger_facts import FACTS, TOMORROW, override_facts, published, same
 from salesml.workspace import Workspace
 
-MAY_APPROVE = ("admin", "manager")
-"""Roles that may approve an override; they approve their own."""
-FEWEST_WORDS, LONGEST_REASON = 3, 1_000
 MOST = Decimal(10) ** 15
 
 
@@ -85,8 +82,8 @@ def override_revenue(
     known, a reason of fewer than 3 words, an end that is not in the future, nobody who may approve, or overrides that contradict
     each other; UnknownName for a node or user that there is not; NotEnoughData where no forecast was published.
     """
-    now, author, approver = _now(), *_people(workspace, by, approved_by)
-    told, money, month = _reason(reason), _money(amount), _month(period)
+    now, author, approver = signed.now(), *_people(workspace, by, approved_by)
+    told, money, month = signed.reason(reason), _money(amount), _month(period)
     level, name = _node(node)
     ends = None if until is None else workspace.instant(until)
     if ends is not None and ends <= now:
@@ -117,13 +114,13 @@ def withdraw(workspace: Workspace, override_id: str, reason: str, by: str | None
 
     Its author, an admin or a manager may. BadParameter for one that is not in force, a reason of fewer than 3 words, or another user.
     """
-    now, told, user = _now(), _reason(reason), _user(workspace, by)
+    now, told, user = signed.now(), signed.reason(reason), signed.user(workspace, by)
     standing = in_force(Lake(workspace).open(), now).set_index("override_id")
     if override_id not in standing.index:
         known = f"in force: {', '.join(standing.index)}" if len(standing) else "none is in force"
         raise BadParameter(f"override {override_id!r} is not in force ({known}); see: salesml override list")
     row = standing.loc[override_id].to_dict()
-    if user.name != row["author"] and not set(user.roles) & set(MAY_APPROVE):
+    if user.name != row["author"] and not signed.may_sign(user):
         told = f"{user.name!r} is neither the author {row['author']!r} nor admin nor manager and may not withdraw it"
         raise BadParameter(f"{told}; ask one of them")
     audit.record(workspace, user.name, "withdraw override", row["target_id"], {"override": override_id, "reason": told}, at=now)
@@ -154,7 +151,7 @@ def current_forecast(
     Raises NotEnoughData where none was published.
     """
     tables = tables or Lake(workspace).open()
-    instant = workspace.instant(as_of) if as_of else _now()
+    instant = workspace.instant(as_of) if as_of else signed.now()
     forecasts, _ = published(workspace, tables, instant if as_of else instant + TOMORROW)
     if forecasts.empty:
         raise NotEnoughData("no revenue forecast was published for that instant or before; publish one with: salesml forecast revenue")
@@ -177,7 +174,7 @@ def with_overrides(rows: pd.DataFrame, tables: Tables, as_of: dt.datetime) -> tu
     frame, _ = apply_overrides(rows.rename(columns=names).assign(month=months), held)
     kept = frame[["override_id", "level", "name", "month", "amount", "model_amount"]]
     told = tuple(
-        f"{_label(row)} {row['month']:%B %Y} is overridden at {row['amount']:,.0f} ({row['author']}: {row['reason']}); the model says "
+        f"{label(row)} {row['month']:%B %Y} is overridden at {row['amount']:,.0f} ({row['author']}: {row['reason']}); the model says "
         f"{row['model_amount']:,.0f}."
         for row in kept.merge(held[["override_id", "author", "reason"]], on="override_id").to_dict("records")
     )
@@ -193,7 +190,7 @@ def _place(frame: pd.DataFrame, level: str, name: str, month: pd.Timestamp, node
     rows = frame[frame["level"].eq(level) & frame["name"].eq(name)]
     if rows.empty:
         known = frame[frame["level"].isin([COMPANY, REGION])].drop_duplicates(["level", "name"])
-        raise UnknownName("node of the newest forecast", node, [_label(one) for one in known.to_dict("records")])
+        raise UnknownName("node of the newest forecast", node, [label(one) for one in known.to_dict("records")])
     found = rows[rows["month"].eq(month)]
     if found.empty:
         months = ", ".join(f"{one:%Y-%m}" for one in rows["month"])
@@ -211,7 +208,8 @@ def _refuse_known(tables: Tables, month: pd.Timestamp, now: dt.datetime) -> None
         raise BadParameter(f"the revenue of {month:%Y-%m} is known already; give a later month, or correct the revenue itself")
 
 
-def _label(row: dict[Any, Any]) -> str:
+def label(row: Mapping[Any, Any]) -> str:
+    """A node as the commands take it: company, region/West."""
     return COMPANY if row["level"] == COMPANY else f"{row['level']}/{row['name']}"
 
 
@@ -242,34 +240,13 @@ def _money(amount: str | int | Decimal) -> Decimal:
 
 
 def _people(workspace: Workspace, by: str | None, approved_by: str | None) -> tuple[User, User]:
-    author = _user(workspace, by)
-    approver = author if approved_by is None else _user(workspace, approved_by)
-    if not set(approver.roles) & set(MAY_APPROVE):
+    author = signed.user(workspace, by)
+    approver = author if approved_by is None else signed.user(workspace, approved_by)
+    if not signed.may_sign(approver):
         mend = "ask one of them and name that person with --approved-by"
         raise BadParameter(f"{approver.name!r} is neither admin nor manager and may not approve an override; {mend}")
     return author, approver
 
 
-def _user(workspace: Workspace, name: str | None) -> User:
-    current = current_user(workspace)
-    found = current if name is None else next((user for user in all_users(workspace) if user.name == name), None)
-    if found is None:
-        raise UnknownName("user", str(name), [user.name for user in all_users(workspace)])
-    return found
-
-
-def _reason(text: str) -> str:
-    told = " ".join(str(text).split())
-    if len(re.findall(r"\w+", told)) < FEWEST_WORDS or len(told) > LONGEST_REASON:
-        raise BadParameter(f"the reason {told[:60]!r} has not {FEWEST_WORDS} words to {LONGEST_REASON:,} characters; say what you know")
-    return told
-
-
 def _write(workspace: Workspace, row: dict[str, Any]) -> None:
-    schema = pa.schema([field for field in table("override").schema if field.name in {*row, "target_type"}])
-    staged = pa.Table.from_pylist([{"target_type": "forecast", **row}], schema=schema)
-    Lake(workspace).ingest({"override": staged}, origin="override", kind="override")
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
+    signed.write(workspace, {"target_type": "forecast", **row}, origin="override", kind="override")

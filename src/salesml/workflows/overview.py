@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from salesml.contracts import TABLES
 from salesml.lake import Head, Lake, visible
+from salesml.state import audit
 from salesml.workspace import Workspace
 
 
@@ -76,6 +78,13 @@ def champions(workspace: Workspace) -> list[tuple[str, int]]:
     """Registered models with a version called champion, read from the tracking database; none where there is none yet."""
     query = "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion' ORDER BY name"
     return [(str(name), int(version)) for name, version in _tracked(workspace, query)]
+
+
+def reigns(workspace: Workspace, model: str) -> list[tuple[dt.datetime, int]]:
+    """When which version of a model became champion, as the audit log tells it, the earliest first."""
+    named = re.compile(rf"model {re.escape(model)} version (\d+)")
+    entries = audit.entries(workspace, action="promote")
+    return sorted((entry.at, int(found[1])) for entry in entries if (found := named.fullmatch(entry.subject)))
 
 
 def version_tags(workspace: Workspace, model: str, version: str) -> dict[str, str]:

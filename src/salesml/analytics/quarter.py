@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,14 +69,19 @@ def simulate(deals: pd.DataFrame, shock: float = 0.0, draws: int = DRAWS, seed: 
     keys = pd.MultiIndex.from_frame(member[["level", "name"]])
     codes, names = pd.factorize(keys)
     sums = sparse.csr_matrix((amounts[member["row"]], (member["row"], codes)), shape=(len(deals), len(names)))
-    rng, found = np.random.default_rng(seed), np.zeros((draws, len(names)))
-    quantile, chunk = special.ndtri(chances), max(1, CELLS // max(len(deals), 1))
+    found, quantile = np.zeros((draws, len(names))), special.ndtri(chances)
+    for part, common, own in luck(len(deals), draws, seed):
+        given = special.ndtr((quantile - np.sqrt(shock) * common) / np.sqrt(1 - shock)) if shock else chances
+        found[part] = (own < given).astype("float64") @ sums
+    return pd.DataFrame(found, columns=pd.MultiIndex.from_tuples(list(names), names=["level", "name"]))
+
+
+def luck(deals: int, draws: int = DRAWS, seed: int = 0) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """The random numbers of `simulate`, in parts: which draws, the luck all deals share (normal, one a draw), each deal's own (uniform)."""
+    rng, chunk = np.random.default_rng(seed), max(1, CELLS // max(deals, 1))
     for start in range(0, draws, chunk):
         size = min(chunk, draws - start)
-        common = rng.standard_normal((size, 1))
-        given = special.ndtr((quantile - np.sqrt(shock) * common) / np.sqrt(1 - shock)) if shock else chances
-        found[start : start + size] = (rng.random((size, len(deals))) < given).astype("float64") @ sums
-    return pd.DataFrame(found, columns=pd.MultiIndex.from_tuples(list(names), names=["level", "name"]))
+        yield slice(start, start + size), rng.standard_normal((size, 1)), rng.random((size, deals))
 
 
 def shock_size(past: pd.DataFrame) -> Shock:

@@ -42,12 +42,14 @@ def main() -> None:
         monitor,
         override,
         reports,
+        scenario,
         series,
         study,
         world,
     )
 
-    for module in (demo, data, deals, explain, adjust, override, series, study, models, monitor, accuracy, changes, reports, world):
+    revenue = (override, scenario, series, accuracy, changes)
+    for module in (demo, data, deals, explain, adjust, *revenue, study, models, monitor, reports, world):
         module.register(app)
     try:
         app()

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from salesml.errors import WorkspaceError
 from salesml.workspace import Workspace
 
-LAYOUT = 1
+LAYOUT = 2
 ROLES = ("analyst", "manager", "rep", "admin", "scheduler")
 WAIT_S = 30.0
 
@@ -34,6 +34,16 @@ user_roles = sa.Table(
     metadata,
     sa.Column("name", sa.Text, sa.ForeignKey("users.name"), primary_key=True),
     sa.Column("role", sa.Text, sa.CheckConstraint(f"role IN {ROLES}"), primary_key=True),
+)
+
+scenarios = sa.Table(
+    "scenarios",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("as_of", sa.Text, nullable=False),
+    sa.Column("levers", sa.Text, nullable=False),
 )
 
 audit_log = sa.Table(

@@ -12,11 +12,10 @@ from salesml.analytics import cycle, health, pipeline, quarter
 from salesml.analytics.stages import bottlenecks, timeline, visits
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, Tables, visible
-from salesml.workflows.overview import champions
 from salesml.workflows.quarter import Picture, picture
+from salesml.workflows.scenario_base import champions_scores
 from salesml.workspace import Workspace
 
-MODEL = "deal_outcome"
 BACK = 7
 
 
@@ -83,7 +82,7 @@ def pipeline_health(
     view = visible(tables, instant)
     today, currency = workspace.local_date(instant), workspace.settings.currency
     start, end = pipeline.quarter(today, workspace.settings.fiscal_year_start)
-    scores = _champions_scores(workspace, instant) if scores is None else scores
+    scores = champions_scores(workspace, instant) if scores is None else scores
     now = picture(workspace, tables, instant, scores)
     week_ago = instant - dt.timedelta(days=BACK)
     earlier = _earlier(workspace, tables, week_ago) if workspace.local_date(week_ago) >= start else None
@@ -102,14 +101,6 @@ def pipeline_health(
         + _money_words(deals, now.quotas, currency, earlier is None),
         head_id=tables.head.id,
     )  # fmt: skip
-
-
-def _champions_scores(workspace: Workspace, instant: dt.datetime) -> pd.DataFrame | None:
-    if MODEL not in dict(champions(workspace)):
-        return None
-    from salesml.workflows.deals import score_deals
-
-    return score_deals(workspace, instant)
 
 
 def _earlier(workspace: Workspace, tables: Tables, instant: dt.datetime) -> Picture | None:

@@ -33,6 +33,7 @@ def main() -> None:
     from salesml.cli import (
         accuracy,
         adjust,
+        call,
         changes,
         data,
         deals,
@@ -48,7 +49,7 @@ def main() -> None:
         world,
     )
 
-    revenue = (override, scenario, series, accuracy, changes)
+    revenue = (override, call, scenario, series, accuracy, changes)
     for module in (demo, data, deals, explain, adjust, *revenue, study, models, monitor, reports, world):
         module.register(app)
     try:

@@ -309,6 +309,19 @@ _FORECAST = Table(
     ),
 )  # fmt: skip
 
+_LANDING = Table(
+    "landing", "outputs", "landing_id", "where a fiscal quarter lands by the model, as seen at an instant (kept for the record of calls)",
+    (
+        C("landing_id", "string", "landing", required=True),
+        C("entity_type", "string", "level", allowed=("rep", "team", "region", "company"), required=True),
+        C("entity_id", "string", "which one", required=True),
+        C("period_start", "date", "first day of the quarter", required=True), C("period_end", "date", "first day after it", required=True),
+        C("amount", "money", "median; missing where the model had none", "currency"), _currency(),
+        C("lo80", "money", "bound of the 80 % interval", "currency"), C("hi80", "money", "bound of the 80 % interval", "currency"),
+        *_MODEL,
+    ),
+)  # fmt: skip
+
 _OVERRIDE = Table(
     "override", "events", "override_id", "an approved change of a forecast or a probability by a person",
     (
@@ -319,6 +332,18 @@ _OVERRIDE = Table(
         C("reason", "string", "why", required=True), C("author", "string", "who", required=True), C("approver", "string", "who approved"),
         C("expires_at", "timestamp", "no longer valid from"),
         C("withdraws", "string", "the override this one takes back", references="override.override_id"),
+    ),
+)  # fmt: skip
+
+_CALL = Table(
+    "call", "events", "call_id", "a person's own number for what a fiscal quarter brings; a later one by the same author replaces it",
+    (
+        C("call_id", "string", "call", required=True),
+        C("entity_type", "string", "level", allowed=("rep", "team", "region", "company"), required=True),
+        C("entity_id", "string", "which one", required=True),
+        C("period_start", "date", "first day of the quarter", required=True), C("period_end", "date", "first day after it", required=True),
+        C("amount", "money", "revenue of the whole quarter", "currency", required=True, low=0), _currency(),
+        C("note", "string", "what stands behind it"), C("author", "string", "who", required=True),
     ),
 )  # fmt: skip
 
@@ -337,7 +362,8 @@ TABLES: dict[str, Table] = {
     t.name: t
     for t in (
         _ACCOUNT, _CONTACT, _USER, _TEAM, _TERRITORY, _PRODUCT, _PRICE, _CAMPAIGN, _COMPETITOR, _MARKET_AREA, _QUOTA, _LEAD, _OPPORTUNITY,
-        _ACTIVITY, _LEAD_EVENT, _REVENUE, _FX_RATE, _PREDICTION, _LEAD_SCORE, _FORECAST, _OVERRIDE, _IMPORT_ISSUE,
+        _ACTIVITY, _LEAD_EVENT, _REVENUE, _FX_RATE, _PREDICTION, _LEAD_SCORE, _FORECAST, _LANDING, _OVERRIDE, _CALL,
+        _IMPORT_ISSUE,
     )
 }  # fmt: skip
 

@@ -70,6 +70,7 @@ class Tables:
         backend = ibis.duckdb.connect(memory_limit=self._memory)
         backend.raw_sql("SET TimeZone = 'UTC'")
         backend.raw_sql("SET preserve_insertion_order = false")
+        backend.raw_sql("SET enable_progress_bar = false")  # in a notebook it would become part of the report
         return backend
 
     def stored(self, name: str) -> Any:

@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -27,8 +27,6 @@ from salesml.state.users import User
 from salesml.workflows import signed
 from salesml.workflows.ledger_facts import FACTS, TOMORROW, override_facts, published, same
 from salesml.workspace import Workspace
-
-MOST = Decimal(10) ** 15
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def override_revenue(
     each other; UnknownName for a node or user that there is not; NotEnoughData where no forecast was published.
     """
     now, author, approver = signed.now(), *_people(workspace, by, approved_by)
-    told, money, month = signed.reason(reason), _money(amount), _month(period)
+    told, money, month = signed.reason(reason), signed.money(amount), _month(period)
     level, name = _node(node)
     ends = None if until is None else workspace.instant(until)
     if ends is not None and ends <= now:
@@ -226,17 +224,6 @@ def _month(period: str) -> pd.Timestamp:
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", str(period)):
         raise BadParameter(f"period {period!r} is not a month; give it as 2026-07")
     return pd.Timestamp(f"{period}-01")
-
-
-def _money(amount: str | int | Decimal) -> Decimal:
-    try:
-        found = Decimal(str(amount))
-    except InvalidOperation:
-        found = Decimal("NaN")
-    if isinstance(amount, bool) or not found.is_finite() or not 0 <= found < MOST or found != round(found, 2):
-        mend = "give 1250000 or 1250000.50, without thousands marks"
-        raise BadParameter(f"amount {amount!r} is not money of 0 or more in whole cents; {mend}")
-    return found.quantize(Decimal("0.01"))
 
 
 def _people(workspace: Workspace, by: str | None, approved_by: str | None) -> tuple[User, User]:

@@ -1,9 +1,10 @@
-"""What a person puts beside a model's number: who may, why, and the fact it becomes in table `override`."""
+"""What a person puts beside a model's number: who may, how much, why, and the fact it becomes in table `override` or `call`."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from salesml.workspace import Workspace
 MAY_SIGN = ("admin", "manager")
 """Roles that may put a number beside the model's, and approve another's."""
 FEWEST_WORDS, LONGEST_REASON = 3, 1_000
+MOST = Decimal(10) ** 15
 
 
 def now() -> dt.datetime:
@@ -46,7 +48,19 @@ def reason(text: str) -> str:
     return told
 
 
-def write(workspace: Workspace, row: dict[str, Any], *, origin: str, kind: str) -> None:
-    """Append one fact to table `override`."""
-    schema = pa.schema([field for field in table("override").schema if field.name in row])
-    Lake(workspace).ingest({"override": pa.Table.from_pylist([row], schema=schema)}, origin=origin, kind=kind)
+def money(amount: str | int | Decimal) -> Decimal:
+    """The amount in whole cents; BadParameter unless it is money of 0 or more below a million billion."""
+    try:
+        found = Decimal(str(amount))
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if isinstance(amount, bool) or not found.is_finite() or not 0 <= found < MOST or found != round(found, 2):
+        mend = "give 1250000 or 1250000.50, without thousands marks"
+        raise BadParameter(f"amount {amount!r} is not money of 0 or more in whole cents; {mend}")
+    return found.quantize(Decimal("0.01"))
+
+
+def write(workspace: Workspace, row: dict[str, Any], *, origin: str, kind: str, into: str = "override") -> None:
+    """Append one fact to table `override` (or another)."""
+    schema = pa.schema([field for field in table(into).schema if field.name in row])
+    Lake(workspace).ingest({into: pa.Table.from_pylist([row], schema=schema)}, origin=origin, kind=kind)

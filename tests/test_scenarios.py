@@ -24,7 +24,6 @@ from salesml.state import audit
 from salesml.state import scenarios as kept
 from salesml.state.users import add_user, current_user
 from salesml.workflows import scenarios
-from salesml.workflows.quarter import picture
 from salesml.workflows.scenarios import (
     BASE,
     BaseCase,
@@ -63,7 +62,7 @@ def _middle(workspace: Workspace) -> dt.datetime:
 
 
 def test_as_things_stand_is_what_pipeline_health_says_bit_by_bit(copied, case):
-    health = picture(copied, Lake(copied).open(), case.as_of)  # what `pipeline_health` shows
+    health = case.picture  # what `pipeline_health` shows
     mine = case.unchanged.nodes.head(len(health.quotas))
     same = {name: name for name in ("name", "booked", "quota", "lo80", "median", "hi80", "probability", "gap")}
     for column, theirs in {"open": "expected", **same}.items():

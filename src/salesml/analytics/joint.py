@@ -35,7 +35,7 @@ def joint_scenarios(
     parts = []
     for level in LEVELS:
         names = pd.Series(COMPANY, cells.index) if level == COMPANY else cells[level]
-        sums = by_cell.groupby(names.to_numpy()).sum().rename_axis("name").reset_index()
+        sums = by_cell.assign(name=names.to_numpy()).groupby("name").sum().reset_index()
         told = [labels.get((level, name), name) if name else f"(no {level})" for name in sums["name"]]
         parts.append(sums.assign(level=level, label=told, name=sums["name"].replace("", None)))
     found = pd.concat(parts, ignore_index=True)

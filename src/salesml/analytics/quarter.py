@@ -110,6 +110,42 @@ def shock_size(past: pd.DataFrame) -> Shock:
     return Shock(float(np.clip(size, 0, MOST_SHOCK)), quarters)
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """What a level's past quarters brought beside their open deals: `share` of trailing revenue, `variance` in proportion to it.
+
+    own: by name, sums of other and trailing; weight: trailing of four mean quarters; least: the lowest seen, or 0.
+    """
+
+    quarters: int
+    share: float
+    variance: float
+    weight: float
+    least: float
+    own: dict[str, tuple[float, float]]
+
+    def draws(self, name: str, trailing: float, draws: int = DRAWS, seed: int = 0) -> np.ndarray | None:
+        """`others` of a name of the level."""
+        if self.quarters < LEAST_QUARTERS or not trailing > 0:
+            return None
+        other, before = self.own.get(name, (0.0, 0.0))
+        share = (other + self.weight * self.share) / (before + self.weight)
+        drawn = np.random.default_rng(seed).standard_t(self.quarters - 1, draws)
+        return np.maximum(trailing * share + np.sqrt(self.variance * trailing * (1 + 1 / self.quarters)) * drawn, self.least)
+
+
+def elsewhere(history: pd.DataFrame, level: str) -> Elsewhere:
+    """A level's `Elsewhere`; history as `others` takes it."""
+    rows = history[(history["level"] == level) & (history["trailing"] > 0)]
+    quarters = int(rows["quarter"].nunique())
+    if quarters < LEAST_QUARTERS:
+        return Elsewhere(quarters, 0.0, 0.0, 0.0, 0.0, {})
+    share = rows["other"].sum() / rows["trailing"].sum()
+    variance = ((rows["other"] - share * rows["trailing"]) ** 2 / rows["trailing"]).sum() / (len(rows) - 1)
+    own = {str(name): (mine["other"].sum(), mine["trailing"].sum()) for name, mine in rows.groupby("name")}
+    return Elsewhere(quarters, share, variance, LEAST_QUARTERS * rows["trailing"].mean(), min(rows["other"].min(), 0.0), own)
+
+
 def others(
     history: pd.DataFrame, level: str, name: str, trailing: float, draws: int = DRAWS, seed: int = 0
 ) -> np.ndarray | None:
@@ -120,18 +156,7 @@ def others(
     by four quarters more; the variance is the level's, in proportion to trailing, so that one small rep's quarter says
     little; Student's t with as many degrees of freedom as quarters less one, never below what was seen, or 0.
     """
-    rows = history[(history["level"] == level) & (history["trailing"] > 0)]
-    quarters = int(rows["quarter"].nunique())
-    if quarters < LEAST_QUARTERS or not trailing > 0:
-        return None
-    whole = rows["other"].sum() / rows["trailing"].sum()
-    own, weight = rows[rows["name"] == name], LEAST_QUARTERS * rows["trailing"].mean()
-    share = (own["other"].sum() + weight * whole) / (own["trailing"].sum() + weight)
-    variance = ((rows["other"] - whole * rows["trailing"]) ** 2 / rows["trailing"]).sum() / (len(rows) - 1)
-    drawn = np.random.default_rng(seed).standard_t(quarters - 1, draws)
-    return np.maximum(
-        trailing * share + np.sqrt(variance * trailing * (1 + 1 / quarters)) * drawn, min(rows["other"].min(), 0.0)
-    )
+    return elsewhere(history, level).draws(name, trailing, draws, seed)
 
 
 def chance_of_quota(

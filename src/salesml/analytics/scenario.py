@@ -120,7 +120,11 @@ def _turn(levers: Levers, base: Base) -> _Turned:
 
 def _grown(other: np.ndarray, fresh: float, growth: np.ndarray) -> np.ndarray:
     """Revenue from elsewhere with its part of deals not open yet grown; what is negative (returns) stays."""
-    return other + fresh * growth * np.maximum(other, 0.0) if np.any(growth) else other
+    if not np.any(growth):
+        return other
+    grown = np.maximum(other, 0.0)
+    grown *= fresh * growth
+    return np.add(grown, other, out=grown)
 
 
 def _area(base: Base, area: str) -> tuple[np.ndarray, np.ndarray]:

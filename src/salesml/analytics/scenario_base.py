@@ -102,9 +102,9 @@ def base(
     won = np.vstack([drawn[0], rows @ cells_won])
     nodes.loc[extra.index, "booked"] = rows @ cells["booked"].to_numpy()
     money = rows @ lately
-    by_level = dict(iter(history.groupby("level")))
+    past = {level: quarter.elsewhere(history, level) for level in quarter.LEVELS}
     others = [
-        quarter.others(by_level.get(level, history.iloc[:0]), level, name, float(money[place]), drawn[0].shape[1], len(quotas) + place + 1)
+        past[level].draws(name, float(money[place]), drawn[0].shape[1], len(quotas) + place + 1)
         for place, (level, name) in enumerate(zip(extra["level"], extra["name"], strict=True))
     ]
     empty = np.full(drawn[0].shape[1], np.nan)

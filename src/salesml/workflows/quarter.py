@@ -175,12 +175,13 @@ def _chances(
     drawn = quarter.simulate(landing_deals, shock.size)
     booked, trailing = facts.sums(facts.this_quarter(entries, now)), facts.sums(facts.lately(entries, now))
     parts, yields, rests = [], [], []
+    past = {level: quarter.elsewhere(books.history, level) for level in quarter.LEVELS}
     row: Any
     for place, row in enumerate(quotas.itertuples()):
         key = (row.level, row.name)
         mine = landing_deals if row.level == quarter.COMPANY else landing_deals[deals[row.level] == row.name]
         won = drawn[key].to_numpy() if key in drawn else np.zeros(quarter.DRAWS)
-        other = quarter.others(books.history, *key, trailing=float(trailing.get(key, 0.0)), seed=place + 1)
+        other = past[row.level].draws(row.name, float(trailing.get(key, 0.0)), seed=place + 1)
         so_far, open_amount = float(booked.get(key, 0.0)), float(deals["amount"].astype("float64")[mine.index].sum())
         shared = quarter.shared_variance(mine, shock.size)
         found = quarter.chance_of_quota(won, other, so_far, row.quota, open_amount, shared)

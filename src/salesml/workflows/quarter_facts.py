@@ -33,7 +33,8 @@ def lives(view: View) -> pd.DataFrame:
     rows = view.state("opportunity", ["amount", "currency"])
     own = ibis.coalesce(rows.currency == view.tables.workspace.settings.currency, True)
     amounts = view.frame(rows.select("opportunity_id", amount=ibis.ifelse(own, rows.amount, None).cast("float64")))
-    return view.frame(deal_lives(view)).merge(amounts, "left", "opportunity_id")
+    found = view.frame(deal_lives(view)).merge(amounts, "left", "opportunity_id")
+    return found.sort_values("opportunity_id", ignore_index=True)
 
 
 def past(tables: Tables, lives: pd.DataFrame, quarters: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def past(tables: Tables, lives: pd.DataFrame, quarters: pd.DataFrame) -> pd.Data
         )
     then = visible(tables, spine[["opportunity_id", "at"]].rename(columns={"at": "as_of"}))
     quarter_of = quarters.set_index("at")
-    deals = placed(then)
+    deals = placed(then).sort_values(["as_of", "opportunity_id"], ignore_index=True)  # sums of floats depend on the order
     deals["quarter"] = deals["as_of"].map(quarter_of["start"])
     deals["due"] = health.due(deals["close_date"], deals["as_of"].map(quarter_of["end"]))
     ends = lives.set_index("opportunity_id").reindex(deals["opportunity_id"])
@@ -86,7 +87,7 @@ def revenue_entries(view: View) -> pd.DataFrame:
         "opportunity_id", at=rows.occurred_at, amount=rows.amount.cast("float64"), rep=rows.owner_id, team=rows.user_team_id,
         region=ibis.coalesce(rows.user_region, rows.account_region, pipeline.NO_REGION), industry=rows.account_industry,
     )  # fmt: skip
-    return view.frame(found)
+    return view.frame(found).sort_values(["at", "opportunity_id", "rep", "amount"], ignore_index=True)  # one order, one sum
 
 
 def history(

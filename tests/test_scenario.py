@@ -136,8 +136,10 @@ def test_win_rate_makes_the_expected_wins_greater_by_its_share(case):
         odds = np.log(moved / (1 - moved)) - np.log(chances / (1 - chances))
         assert odds == pytest.approx(odds[0]), "one factor on all odds"
     assert more_wins(chances, -1).sum() == 0
-    with pytest.raises(BadParameter, match=r"the 60 that are possible; give a share below"):
+    with pytest.raises(BadParameter, match=r"the 60 that are possible; give a share between -1 and [12]"):
         more_wins(chances, 4)
+    with pytest.raises(BadParameter, match=r"the 2 that are sure .* give a share between -0.2 and 0.2"):
+        more_wins(np.array([1.0, 1.0, 0.5]), -0.3)
     won = run(Levers(win_rate=0.25), case)
     assert won.company["open"] > 1.15 * case.won[0].mean() and won.company["other"] == pytest.approx(1.1 * case.other[0].mean())
 

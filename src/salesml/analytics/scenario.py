@@ -80,10 +80,10 @@ def more_wins(chances: np.ndarray, share: float) -> np.ndarray:
         return np.zeros(len(chances))
     wanted, most, sure = (1 + share) * chances.sum(), np.count_nonzero(chances), np.count_nonzero(chances >= 1)
     if not sure < wanted < most:
-        highest = most / chances.sum() - 1
+        lowest, highest = (count / chances.sum() - 1 for count in (sure, most))
         raise BadParameter(
             f"{1 + share:.4g} times the {chances.sum():,.1f} wins expected is not between the {sure:,} that are sure and the {most:,} "
-            f"that are possible; give a share below {highest:.4g}"
+            f"that are possible; give a share between {lowest:.4g} and {highest:.4g}"
         )
     odds = special.logit(chances)
     factor = optimize.brentq(lambda by: special.expit(odds + by).sum() - wanted, -60, 60, xtol=1e-12)

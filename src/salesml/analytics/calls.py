@@ -17,7 +17,7 @@ FAR = 0.10
 """A call this share away from the sum below it needs a word."""
 MOST_NAMES = 6
 PARTS = {
-    "not_booked": "not booked yet", "without_deal": "no won deal", "earlier": "won earlier", "differs": "amount differs",
+    "not_booked": "not booked", "without_deal": "no won deal", "earlier": "won earlier", "differs": "differs",
     "moved": "other's credit",
 }  # fmt: skip
 Node = tuple[str, str]

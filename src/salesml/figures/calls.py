@@ -64,12 +64,12 @@ def calls_table(rows: pd.DataFrame, currency: str) -> HtmlTable:
         f"{lo / scale:,.0f}{SPACE}to{SPACE}{hi / scale:,.0f}" if pd.notna(lo) else None
         for lo, hi in zip(rows["lo80"], rows["hi80"], strict=True)
     ]
-    money = {"call": "call", "below": "below", "less below": "gap_below", "model": "model", "less model": "gap_model"}
+    money = {"call": "call", "below": "below", "± below": "gap_below", "model": "model", "± model": "gap_model"}
     shown = pd.DataFrame({"who": named(rows), **{name: rows[column] / scale for name, column in money.items()}})
     shown.insert(2, "by", rows["author"])
     shown.insert(4, "calls", counts)
-    shown.insert(7, "80 % interval", interval)
-    formats = {name: "+,.0f" if name.startswith("less") else ",.0f" for name in money}
+    shown.insert(7, "80 %", interval)
+    formats = {name: "+,.0f" if name.startswith("±") else ",.0f" for name in money}
     return table(shown, f"Calls of the quarter, {unit}", formats=formats, rows=MOST_ROWS)
 
 
@@ -114,9 +114,9 @@ def record_tables(figures: pd.DataFrame, weeks: pd.DataFrame, currency: str) -> 
         shown = pd.DataFrame(
             {
                 "who": frame["level"] + f",{SPACE}" + (f"week{SPACE}" if key == "week" else "") + frame[key].astype("str"),
-                "calls": frame["calls"], "quarters": frame["quarters"], "error": frame["wape"], "bias": frame["bias"],
+                "calls": frame["calls"], "error": frame["wape"], "bias": frame["bias"],
                 "model": frame["model_wape"], "added": frame["added"] / scale, "95 % interval": interval,
-                "verdict": frame["verdict"].str.replace(" ", SPACE),
+                "verdict": frame["verdict"].str.replace(" than the model", "").str.replace(" ", SPACE),
             }
         )  # fmt: skip
         told = f"{caption}: error (WAPE) of calls and model, value added in {unit} a call"
@@ -139,7 +139,7 @@ def trust_table(trust: pd.DataFrame, mixes: pd.DataFrame) -> HtmlTable:
 def named(rows: pd.DataFrame) -> pd.Series:
     """Nodes with their level, indented by depth and not to be broken: company, region West, …"""
     told = rows["level"].where(rows["level"] == "company", rows["level"] + " " + rows["label"])
-    plain = [SPACE * 3 * depth + name.replace(" ", SPACE) for depth, name in zip(rows["depth"], told, strict=True)]
+    plain = [SPACE * 2 * depth + name.replace(" ", SPACE) for depth, name in zip(rows["depth"], told, strict=True)]
     return pd.Series(plain, rows.index, dtype="object")
 
 

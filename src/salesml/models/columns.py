@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,15 @@ def levels_of(column: pd.Series, *, at_least: int = 2) -> tuple[str, ...]:
 
 def level_codes(column: pd.Series, levels: Sequence[str]) -> np.ndarray:
     """The position in `levels` of each value; missing values are MISSING, values not in `levels` are OTHER."""
-    position = {level: place for place, level in enumerate(levels)}
+    position = _positions(tuple(levels))
     codes, texts = _factorized(column)
     lookup = np.array([*(position.get(text, position[OTHER]) for text in texts), position[MISSING]], dtype="int64")
     return lookup[codes]  # a missing value has code -1: the last entry
+
+
+@lru_cache(maxsize=256)
+def _positions(levels: tuple[str, ...]) -> dict[str, int]:
+    return {level: place for place, level in enumerate(levels)}
 
 
 def text_of(value: object) -> str:
@@ -77,6 +83,8 @@ def text_of(value: object) -> str:
 def _factorized(column: pd.Series) -> tuple[np.ndarray, list[str]]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes, values = column.cat.codes.to_numpy(), column.cat.categories
+    elif len(column) == 1:  # a single row is asked for in milliseconds, of which factorize would take its share
+        codes, values = np.array([-1 if column.isna().iloc[0] else 0]), column.array
     else:
         codes, values = pd.factorize(column)
     return np.asarray(codes), [text_of(value) for value in _plain(values)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Design:
         frame = select(X, self.features)
         plain = [name for name in self.features if name not in self.levels]
         values = dict(zip(plain, all_numbers(frame[plain]).T, strict=True))
-        found, first = np.zeros((len(X), len(self.owners()))), 0
+        found, first = np.zeros((len(X), len(self.owners))), 0
         for name in self.features:
             if name in self.levels:
                 found[np.arange(len(X)), first + level_codes(frame[name], self.levels[name])] = 1
@@ -61,6 +62,7 @@ class Design:
             first += 1 + standard.gaps
         return found
 
+    @cached_property
     def owners(self) -> np.ndarray:
         """The position in `features` of each column of the matrix."""
         widths = [len(self.levels[n]) if n in self.levels else 1 + self.standards[n].gaps for n in self.features]
@@ -68,9 +70,9 @@ class Design:
 
     def by_feature(self, contributions: np.ndarray) -> np.ndarray:
         """Contributions of the matrix' columns (rows × columns) summed to rows × features."""
-        owners = self.owners()
-        sums = [contributions[:, owners == place].sum(axis=1) for place in range(len(self.features))]
-        return np.stack(sums, axis=1) if sums else np.zeros((len(contributions), 0))
+        if not self.features:
+            return np.zeros((len(contributions), 0))
+        return np.add.reduceat(contributions, np.searchsorted(self.owners, np.arange(len(self.features))), axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """Content for model.json; `clip` is the model's own."""

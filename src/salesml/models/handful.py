@@ -287,11 +287,11 @@ def _scales(design: Design, centred: np.ndarray, weights: np.ndarray) -> np.ndar
 
 def _hoped(design: Design, matrix: np.ndarray, expected: Mapping[str, float]) -> np.ndarray:
     """The expected effect per column of the matrix; 0 for levels, flags and what does not vary."""
-    effects = np.array([expected.get(design.features[owner], 0.0) for owner in design.owners()], dtype="float64")
+    effects = np.array([expected.get(design.features[owner], 0.0) for owner in design.owners], dtype="float64")
     return np.where(_number_columns(design) & (np.ptp(matrix, axis=0) > 0), effects, 0.0)
 
 
 def _number_columns(design: Design) -> np.ndarray:
-    owners = design.owners()
+    owners = design.owners
     first = np.append(True, owners[1:] != owners[:-1]) if len(owners) else np.zeros(0, dtype=bool)
     return first & np.array([design.features[owner] in design.standards for owner in owners], dtype=bool)

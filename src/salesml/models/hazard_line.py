@@ -55,7 +55,7 @@ class Terms:
     @property
     def sharing(self) -> np.ndarray:
         """Which columns of `by_period` share a penalty: those of a feature, the periods, the weeks; the first, none."""
-        owners = self.design.owners()
+        owners = self.design.owners
         return np.concatenate([[-3], owners, np.full(self.periods, -2), np.full(WEEKS, -1)])
 
     def to_json(self) -> dict[str, Any]:
@@ -106,6 +106,10 @@ class Line:
             _moved(lived.columns[part], y[part], weights[part], self.effects[n], self.penalties[n])[0] for n, part in parts
         ]
         return Line(np.array(effects), self.penalties, self.periods)
+
+    def log_odds_of(self, lived: Lived) -> np.ndarray:
+        """One per person-period."""
+        return (lived.columns * self.effects[lived.bands]).sum(axis=1)
 
     def log_odds(self, terms: np.ndarray, left: np.ndarray) -> np.ndarray:
         """Snapshots × periods, from the snapshots' terms and the days left in the quarter of every period."""

@@ -8,8 +8,10 @@ import numpy as np
 import optuna
 from catboost import CatBoost, CatBoostClassifier, Pool
 
-PATIENCE = 30
+PATIENCE = 100
 MOST_TREES = 400
+STEP = 10
+"""Trees are counted in tens."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Growth:
 def tune(
     early: tuple[np.ndarray, np.ndarray],
     later: tuple[np.ndarray, np.ndarray],
+    beside: np.ndarray,
     *,
     trials: int,
     seed: int,
@@ -33,7 +36,8 @@ def tune(
 ) -> Growth:
     """Of `trials` settings (Optuna's TPE, the usual first) the best on the later rows, with the number of trees best there.
 
-    Both parts have both answers.
+    Judged is the mean with the log-odds that stand `beside` the trees on the later rows: half of a sum wants trees that say
+    more than they would alone. Both parts have both answers.
     """
     pool, stop_on = Pool(*early), Pool(*later)
     found: list[Growth] = []
@@ -45,9 +49,11 @@ def tune(
             trees=MOST_TREES,
         )
         grown = grow(pool, tried, seed, threads, stop_on)
-        loss = float(grown.best_score_["validation"]["Logloss"])
-        found.append(replace(tried, trees=max(1, int(grown.tree_count_)), log_loss=loss))
-        return loss
+        stages = grown.staged_predict(stop_on, "RawFormulaVal", eval_period=STEP, thread_count=threads)
+        losses = [_log_loss(later[1], (np.asarray(trees) + beside) / 2) for trees in stages]
+        best = int(np.argmin(losses))
+        found.append(replace(tried, trees=min((best + 1) * STEP, int(grown.tree_count_)), log_loss=losses[best]))
+        return losses[best]
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=3))
@@ -57,7 +63,7 @@ def tune(
 
 
 def grow(pool: Pool, growth: Growth, seed: int, threads: int, stop_on: Pool | None = None) -> CatBoost:
-    """The trees of these settings; with `stop_on`, only as many as were best there."""
+    """The trees of these settings; with `stop_on`, no more than PATIENCE after those that are best there alone."""
     model = CatBoostClassifier(
         iterations=growth.trees,
         depth=growth.depth,
@@ -69,8 +75,13 @@ def grow(pool: Pool, growth: Growth, seed: int, threads: int, stop_on: Pool | No
         thread_count=threads,
         allow_writing_files=False,
         verbose=False,
+        use_best_model=False,
     )
     return model.fit(pool, eval_set=stop_on, early_stopping_rounds=None if stop_on is None else PATIENCE)
+
+
+def _log_loss(y: np.ndarray, log_odds: np.ndarray) -> float:
+    return float(np.mean(np.logaddexp(0, log_odds) - y * log_odds))
 
 
 def raw(trees: CatBoost, rows: Pool, threads: int) -> np.ndarray:

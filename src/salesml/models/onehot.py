@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ class OneHot:
         """Learn the common values of the categories."""
         return cls(tuple(map(str, X.columns)), {name: _common(X[name]) for name in categorical})
 
-    @property
+    @cached_property
     def owners(self) -> np.ndarray:
         """The position in `features` of each column of the matrix."""
         widths = [len(self.levels[name]) if name in self.levels else 1 for name in self.features]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from salesml.models.hazard_line import FAR, NEAR, Lived, Terms, band
+from salesml.models.hazard_line import BANDS, Line, Lived, Terms, band
 from salesml.models.hazard_trees import Growth, tune
 from salesml.models.onehot import OneHot
 from salesml.models.spells import CAUSES, Known, at_risk, known_at, quarter_left
@@ -53,14 +53,14 @@ class PersonPeriods:
         which = np.arange(len(known.days)) if among is None else among
         if head == "closes":
             snapshot, period, answers = at_risk(known, self.edges, which)
-            kept = self._kept(period, most)
+            kept = self._kept(snapshot, period, most)
             snapshot, period, answers = snapshot[kept], period[kept], answers[kept]
         else:
             which = which[known.closed[which] & ((head == "won") | (known.cause[which] > 0))]
             snapshot = which[self.rng.random(len(which)) * len(which) < most]
             period = (np.searchsorted(self.edges, known.days[snapshot], side="right") - 1).clip(0, len(self.edges) - 2)
             answers = (known.cause[snapshot] == CAUSES.index(head)).astype("int64")
-        return Rows(one_period(self.design, self.matrix[snapshot], self.edges, period), answers, snapshot)
+        return Rows(one_period(self.design, self.matrix, self.edges, period, snapshot), answers, snapshot)
 
     def for_line(self, rows: Rows) -> Lived:
         """The same rows as a line takes them. The same week of a deal's life is a period of several snapshots, and counts once."""
@@ -73,11 +73,12 @@ class PersonPeriods:
             weights[part] = len(np.unique(weeks, axis=0)) / part.sum()
         return Lived(self.terms.by_period(self.columns[rows.snapshot], period, left), bands, weights)
 
-    def _kept(self, period: np.ndarray, most: int) -> np.ndarray:
-        """Which person-periods are drawn: of near, middle and far ones the same number at most, since far ones are many and alike."""
-        third = np.searchsorted([NEAR, FAR], period, side="right")
-        counts = np.bincount(third, minlength=3)
-        return self.rng.random(len(period)) * counts[third] < most / 3
+    def _kept(self, snapshot: np.ndarray, period: np.ndarray, most: int) -> np.ndarray:
+        """Which person-periods are drawn: of each of a line's bands the same number at most. The rush of a quarter's end is short, and
+        much closes in it; far periods are many and alike."""
+        bands = band(period, _left(self.design, self.matrix, self.edges, period, snapshot))
+        counts = np.bincount(bands, minlength=BANDS)
+        return self.rng.random(len(period)) * counts[bands] < most / BANDS
 
 
 def tuned(
@@ -97,13 +98,15 @@ def tuned(
         found[head] = Growth()
         if trials and early.told and later.told:
             parts = ((early.matrix, early.answers), (later.matrix, later.answers))
-            found[head] = tune(*parts, trials=trials, seed=seed, threads=threads)
+            beside = Line.fit(frame.for_line(early), early.answers, frame.terms).log_odds_of(frame.for_line(later))
+            found[head] = tune(*parts, beside, trials=trials, seed=seed, threads=threads)
     return found
 
 
-def one_period(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray) -> np.ndarray:
-    """The matrix with two more columns: the period, and the days from its start to the end of the quarter it starts in."""
-    return np.column_stack([matrix, period.astype("float32"), _left(design, matrix, edges, period).astype("float32")])
+def one_period(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """These rows of the matrix with two more columns: the period, and the days from its start to the end of the quarter it starts in."""
+    left = _left(design, matrix, edges, period, rows)
+    return np.column_stack([matrix[rows], period.astype("float32"), left.astype("float32")])
 
 
 def with_periods(design: OneHot, matrix: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -111,13 +114,13 @@ def with_periods(design: OneHot, matrix: np.ndarray, edges: np.ndarray) -> np.nd
     (rows, columns), periods = matrix.shape, np.arange(len(edges) - 1)
     found = np.empty((rows, len(periods), columns + 2), dtype="float32")
     found[:, :, :columns], found[:, :, columns] = matrix[:, None, :], periods
-    found[:, :, columns + 1] = _left(design, matrix[:, None, :], edges, periods)
+    found[:, :, columns + 1] = _left(design, matrix, edges, periods, np.arange(rows)[:, None])
     return found.reshape(rows * len(periods), columns + 2)
 
 
-def _left(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray) -> np.ndarray:
-    """Days left in the quarter at the start of each period, NaN where the snapshot does not tell; columns are the last axis."""
+def _left(design: OneHot, matrix: np.ndarray, edges: np.ndarray, period: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Days left in the quarter at the start of each period of these rows of the matrix, NaN where the snapshot does not tell."""
     if QUARTER not in design.features:
-        return np.full(np.broadcast_shapes(matrix.shape[:-1], period.shape), np.nan)
+        return np.full(np.broadcast_shapes(rows.shape, period.shape), np.nan)
     column = int(np.searchsorted(design.owners, design.features.index(QUARTER)))
-    return quarter_left(matrix[..., column].astype("float64"), edges[period], edges[period + 1])
+    return quarter_left(matrix[rows, column].astype("float64"), edges[period], edges[period + 1])

@@ -39,22 +39,23 @@ def predictions(
         raise BadParameter(f"factors must be from 0 to {MOST_FACTORS}, not {factors}")
     frame = complete(frame, columns)
     X: Any = scorer.laid_out(frame) if isinstance(scorer, LaysOut) and len(frame) <= FEW_ROWS else frame
+    answer: dict[str, Any] = {}
     if interval:
-        p, lo, hi = scorer.bounded(X, LEVEL) if isinstance(scorer, Bounded) else (scorer.predict(X), *scorer.interval(X, LEVEL))
-        answer = pd.DataFrame({"probability": p, "lo": lo, "hi": hi})
+        found = scorer.bounded(X, LEVEL) if isinstance(scorer, Bounded) else (scorer.predict(X), *scorer.interval(X, LEVEL))
+        answer = dict(zip(("probability", "lo", "hi"), found, strict=True))
     else:
-        answer = pd.DataFrame({"probability": scorer.predict(X)})
+        answer["probability"] = scorer.predict(X)
     if timing:
         if not isinstance(scorer, Timed):
             raise BadInput(f"a model of kind {scorer.kind} knows nothing of time", mend="Ask without timing.")
         outlook = scorer.outlook(X)
         for days in TIMING_DAYS:
-            answer[f"won_{days}d"], answer[f"closed_{days}d"] = outlook.by(days, "won"), outlook.by(days)
-        for share in TIMING_SHARES:
-            answer[f"closes_in_{share}"] = pd.Series(_plain(pd.Series(outlook.closes_in(share / 100))), dtype=object)
+            answer |= {f"won_{days}d": outlook.by(days, "won"), f"closed_{days}d": outlook.by(days)}
+        spans = pd.DataFrame({f"closes_in_{share}": outlook.closes_in(share / 100) for share in TIMING_SHARES})
+        answer |= dict(zip(map(str, spans), _plain(spans).T, strict=True))
     if factors:
         answer["factors"] = pd.Series(_strongest(scorer.explain(X)[1], frame, factors), dtype=object)
-    return answer
+    return pd.DataFrame(answer)
 
 
 def _strongest(effects: pd.DataFrame, frame: pd.DataFrame, count: int) -> list[list[dict[str, object]]]:
@@ -62,7 +63,8 @@ def _strongest(effects: pd.DataFrame, frame: pd.DataFrame, count: int) -> list[l
     table = effects.to_numpy(dtype="float64")
     order = np.argsort(-np.abs(table), axis=1, kind="stable")[:, :count]
     names = list(effects.columns)
-    values = {place: _plain(frame[names[place]]) for place in np.unique(order)}
+    used = np.unique(order)
+    values = dict(zip(used.tolist(), _plain(frame[[names[place] for place in used]]).T, strict=True))
     chosen = np.take_along_axis(table, order, axis=1).tolist()
     return [
         [
@@ -74,6 +76,6 @@ def _strongest(effects: pd.DataFrame, frame: pd.DataFrame, count: int) -> list[l
     ]
 
 
-def _plain(column: pd.Series) -> list[object]:
-    """The column's values as JSON can hold them: a missing value is None."""
-    return column.astype(object).where(column.notna(), None).tolist()
+def _plain(frame: pd.DataFrame) -> np.ndarray:
+    """The frame's values, rows × columns, as JSON can hold them: a missing value is None."""
+    return frame.astype(object).where(frame.notna(), None).to_numpy(dtype=object)

@@ -11,20 +11,24 @@ import numpy as np
 import pandas as pd
 
 from salesml.errors import BadParameter
-from salesml.evaluation.forecast_metrics import accuracy, scale, wape_intervals
+from salesml.evaluation.backtest import by_step
+from salesml.evaluation.forecast_metrics import scale
 from salesml.models.intervals import Errors, error_quantiles, error_unit, with_intervals
 from salesml.models.revenue_input import SHORTEST, RevenueHistory, revenue_history
+from salesml.models.revenue_leads import Leads, Origin, with_leads
 from salesml.models.revenue_levels import reconcile
 from salesml.models.series_candidates import DEFAULT, forecast_origins
 
 #: Rolling origins of all series together, and of one series.
 FITS, MOST_ORIGINS = 120, 12
+#: Below so many origins, errors of running totals have no sign yet.
+FEW_TOTALS = 3
 #: Prophet takes part up to this many series.
 PROPHET_SERIES = 30
 #: Candidates that are compared, the plainest first: it wins a tie.
 AVERAGE, SEASONAL_NAIVE, ENSEMBLE, PROPHET, BLEND = "average", "seasonal_naive", "ensemble", "prophet", "blend"
+WITH_DEALS = "ensemble_and_open_deals"
 CHAMPION = "champion"
-ALL_STEPS = 0
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,19 @@ class RevenueForecast:
     """A revenue forecast and the evidence for it.
 
     `frame`: one row per series and period: unique_id, ds, yhat, lo80, hi80, lo95, hi95 (currency units, ≥ 0), model,
-    note; point forecasts of the parts sum to the whole. `backtest`: one row per model, level and step (0: all steps):
-    n, wape, mae, mase, smape, bias, cover80, cover95, wape_lo, wape_hi, to_seasonal_naive, to_seasonal_naive_lo,
-    to_seasonal_naive_hi (95 %, resampling origins). The model `champion` there is the choice as it would have been
-    made at each origin. `chosen`: the model used now. `notes`: what to know.
+    note; point forecasts of the parts sum to the whole. `totals`: the same of running totals from the first period to each.
+    `backtest`: what `evaluation.backtest.by_step` says of `judged`, beside seasonal naive. The model `champion` there is the
+    choice as it would have been made at each origin. `judged`: one row per model, series, origin and step: unique_id, level,
+    window (periods known), origin (first period forecast), step, model, chosen (the model it stands for), y, yhat, the four
+    ends, scale; `judged_totals`: the same of running totals, whose intervals come from the errors of earlier totals.
+    `chosen`: the model used now. `notes`: what to know.
     """
 
     frame: pd.DataFrame
+    totals: pd.DataFrame
     backtest: pd.DataFrame
+    judged: pd.DataFrame
+    judged_totals: pd.DataFrame
     chosen: str
     notes: tuple[str, ...]
 
@@ -52,12 +61,14 @@ def forecast_revenue(
     as_of: pd.Timestamp | None = None,
     prophet: bool = True,
     progress: Callable[[int, int], None] | None = None,
+    leads: Leads | None = None,
 ) -> RevenueForecast:
     """Forecast revenue `horizon` periods on for a whole and its parts.
 
     `history`: unique_id, ds (first day of a complete period), y (currency units, ≥ 0); a period without a row had no
     revenue. `levels` maps each part to the whole, as {"region/West": "company"}; the whole may be left out of
-    `history`, and is their sum. `freq` is one of SEASONS. Raises BadInput for a negative or unknown value, a date off
+    `history`, and is their sum. `freq` is one of SEASONS. `leads`: what open deals say, at as many first periods as is known;
+    then the ensemble together with them is a candidate too. Raises BadInput for a negative or unknown value, a date off
     the grid, parts that do not sum to the whole, or a period that ends after `as_of` (naive, the first instant not
     known); NotEnoughData below three periods; BadParameter.
     """
@@ -68,21 +79,19 @@ def forecast_revenue(
     origins = _origins(length, horizon, len(data.ids))
     with_prophet = prophet and len(data.ids) <= PROPHET_SERIES
     found = _candidates(data, [*origins, length], horizon, with_prophet, progress)
+    if leads is not None:
+        found[WITH_DEALS] = _with_deals(data, found[ENSEMBLE], leads, freq)
     rows, chosen = _judge(data, found, origins, horizon)
     past = {cut: found[chosen][cut] for cut in origins}
-    now = _with_intervals(data, found[chosen][length], past, length)
+    now, totals = (_with_intervals(data, found[chosen][length], past, length, each) for each in (False, True))
     notes = tuple(_notes(data, origins, chosen, with_prophet, prophet))
     dates = pd.date_range(data.dates[-1], periods=horizon + 1, freq=freq)[1:]
-    frame = pd.DataFrame(
-        {
-            "unique_id": np.repeat(data.ids, horizon),
-            "ds": np.tile(dates, len(data.ids)),
-            **{column: values.ravel() for column, values in now.items()},
-            "model": chosen,
-            "note": "; ".join(notes),
-        }
-    )
-    return RevenueForecast(frame, _table(rows), chosen, notes)
+    places = {"unique_id": np.repeat(data.ids, horizon), "ds": np.tile(dates, len(data.ids))}
+    frames = [pd.DataFrame({**places, **{column: values.ravel() for column, values in made.items()}}) for made in (now, totals)]
+    return RevenueForecast(
+        frames[0].assign(model=chosen, note="; ".join(notes)), frames[1], by_step(rows, SEASONAL_NAIVE), rows,
+        _judge(data, found, origins, horizon, totals=True)[0], chosen, notes,
+    )  # fmt: skip
 
 
 def _origins(length: int, horizon: int, series: int) -> list[int]:
@@ -135,19 +144,48 @@ def _named(raw: np.ndarray, models: list[str]) -> dict[str, np.ndarray]:
     return named
 
 
+def _with_deals(data: RevenueHistory, ensemble: dict[int, np.ndarray], leads: Leads, freq: str) -> dict[int, np.ndarray]:
+    """The ensemble and what open deals say, added up for the whole."""
+    bottom = data.parts if len(data.parts) else np.array([data.whole])
+    names, length = [data.ids[at] for at in bottom], data.values.shape[1]
+    starts = [*data.dates, pd.date_range(data.dates[-1], periods=2, freq=freq)[1]]
+    origins = []
+    for cut in sorted(ensemble):
+        history = ensemble[cut][bottom]
+        actual = np.full(history.shape, np.nan)
+        known = data.values[bottom, cut : min(length, cut + history.shape[1])]
+        actual[:, : known.shape[1]] = known
+        told = [_laid(part.get(starts[cut]), names, history.shape[1]) for part in (leads.brought, leads.rest)]
+        origins.append(Origin(cut, history, actual, *told))
+    found = {}
+    for origin, made in zip(origins, with_leads(origins), strict=True):
+        found[origin.cut] = ensemble[origin.cut].copy()
+        found[origin.cut][bottom] = made
+        found[origin.cut][data.whole] = made.sum(axis=0)
+    return found
+
+
+def _laid(part: pd.DataFrame | None, names: list[str], steps: int) -> np.ndarray:
+    if part is None:
+        return np.full((len(names), steps), np.nan)
+    return part.reindex(index=names, columns=range(steps)).to_numpy("float64")
+
+
 def _shares(data: RevenueHistory, cut: int) -> np.ndarray:
     recent = data.values[data.parts, max(0, cut - data.season) : cut].sum(axis=1)
     return recent / recent.sum() if recent.sum() > 0 else np.full(len(data.parts), 1 / max(1, len(data.parts)))
 
 
-def _judge(data: RevenueHistory, found: Forecasts, origins: list[int], horizon: int) -> tuple[pd.DataFrame, str]:
+def _judge(
+    data: RevenueHistory, found: Forecasts, origins: list[int], horizon: int, totals: bool = False
+) -> tuple[pd.DataFrame, str]:
     """Backtest rows of every model and of the choice as it would have been made, and the choice now."""
     tables: list[pd.DataFrame] = []
     for cut in origins:
         earlier = [past for past in origins if past < cut]
         chosen = _choose(data, found, earlier, cut)
         for name in found:
-            table = _rows(data, found[name], earlier, cut, horizon, name)
+            table = _rows(data, found[name], earlier, cut, name, totals)
             tables.extend([table, table.assign(model=CHAMPION)] if name == chosen else [table])
     rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return rows, _choose(data, found, origins, data.values.shape[1])
@@ -178,26 +216,35 @@ def _known(data: RevenueHistory, made: np.ndarray, cut: int, known: int) -> tupl
 
 
 def _with_intervals(
-    data: RevenueHistory, point: np.ndarray, past: dict[int, np.ndarray], known: int
+    data: RevenueHistory, point: np.ndarray, past: dict[int, np.ndarray], known: int, totals: bool = False
 ) -> dict[str, np.ndarray]:
+    """Points and ends [series, horizon], or those of running totals: from errors of the totals, never bounds added up.
+
+    The totals of one or two origins mostly err to one side: then their errors count to both.
+    """
     count, horizon = point.shape
     errors = np.full((len(past), count, horizon), np.nan)
     for at, (cut, made) in enumerate(past.items()):
         actual, early = _known(data, made, cut, known)
         errors[at, :, : actual.shape[1]] = actual - early
+    if totals:
+        errors, point = errors.cumsum(axis=2), point.cumsum(axis=1)
     units = np.array([[error_unit(row[:cut], data.season) for row in data.values] for cut in past])
     origin = np.repeat(list(past), count).astype("int64")
-    seen = Errors(errors.reshape(-1, horizon), np.tile(np.arange(count), len(past)), origin, units.reshape(-1))
+    signs = [1, -1] if totals and len(past) < FEW_TOTALS else [1]
+    errors, both = np.concatenate([sign * errors.reshape(-1, horizon) for sign in signs]), len(signs)
+    seen = Errors(errors, np.tile(np.arange(count), len(past) * both), np.tile(origin, both), np.tile(units.reshape(-1), both))
     now = np.array([error_unit(row[:known], data.season) for row in data.values])
     quantiles = error_quantiles(seen, now, np.full(count, known), related=True)
     return with_intervals(point, quantiles, np.ones(count, dtype=bool))
 
 
 def _rows(
-    data: RevenueHistory, made: dict[int, np.ndarray], earlier: list[int], cut: int, horizon: int, name: str
+    data: RevenueHistory, made: dict[int, np.ndarray], earlier: list[int], cut: int, name: str, totals: bool
 ) -> pd.DataFrame:
-    found = _with_intervals(data, made[cut], {past: made[past] for past in earlier}, cut)
+    found = _with_intervals(data, made[cut], {past: made[past] for past in earlier}, cut, totals)
     actual, _ = _known(data, made[cut], cut, data.values.shape[1])
+    actual = actual.cumsum(axis=1) if totals else actual
     steps = actual.shape[1]
     scales = [scale(row[:cut], data.season) for row in data.values]
     return pd.DataFrame(
@@ -205,23 +252,15 @@ def _rows(
             "unique_id": np.repeat(data.ids, steps),
             "level": np.repeat([one.split("/")[0] for one in data.ids], steps),
             "window": cut,
+            "origin": data.dates[cut],
             "step": np.tile(np.arange(1, steps + 1), len(data.ids)),
             "model": name,
+            "chosen": name,
             "y": actual.ravel(),
             **{column: values[:, :steps].ravel() for column, values in found.items()},
-            "scale": np.repeat(scales, steps),
+            "scale": np.nan if totals else np.repeat(scales, steps),
         }
     )
-
-
-def _table(rows: pd.DataFrame) -> pd.DataFrame:
-    if rows.empty:
-        return rows
-    both = pd.concat([rows, rows.assign(step=ALL_STEPS)], ignore_index=True)
-    groups = both.groupby(["level", "step"], sort=True)
-    ratios = {key: wape_intervals(part, [SEASONAL_NAIVE], unit="window") for key, part in groups}
-    ratio = pd.concat(ratios, names=["level", "step"]).reset_index(["level", "step"])
-    return accuracy(both, ["model", "level", "step"]).merge(ratio, on=["model", "level", "step"])
 
 
 def _notes(data: RevenueHistory, origins: list[int], chosen: str, used: bool, wanted: bool) -> list[str]:

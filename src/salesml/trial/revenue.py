@@ -7,9 +7,8 @@ import pandas as pd
 from salesml.analytics.revenue import basis, monthly
 from salesml.evaluation.against_truth import intervals
 from salesml.lake import visible
-from salesml.models.revenue import forecast_revenue
 from salesml.trial.case import Case, Figure, figures
-from salesml.workflows.forecast import COMPANY, REGION, long_series
+from salesml.workflows.forecast import COMPANY, REGION, forecast_now
 
 PART = "revenue"
 MONTHS = 3
@@ -17,11 +16,8 @@ MONTHS = 3
 
 def judge_revenue(case: Case) -> list[Figure]:
     """The revenue forecast of company and regions for the three months after the cutoff, knowing what was known at it."""
-    view = visible(case.tables, case.cutoff)
-    series, _ = long_series(monthly(view, basis(view)), case.workspace.local_date(case.cutoff))
-    levels = {name: COMPANY for name in series["unique_id"].unique() if name != COMPANY}
-    made = forecast_revenue(series, MONTHS, "MS", levels, prophet=False).frame
-    joined = made.merge(_came(case), on=["unique_id", "ds"]).merge(_expected(case), on=["unique_id", "ds"])
+    made = forecast_now(case.workspace, case.tables, case.cutoff, MONTHS, prophet=False)
+    joined = made.result.frame.merge(_came(case), on=["unique_id", "ds"]).merge(_expected(case), on=["unique_id", "ds"])
     found = []
     whole = joined["unique_id"] == COMPANY
     for level, rows in (("company", joined[whole]), ("regions", joined[~whole])):
@@ -33,7 +29,7 @@ def judge_revenue(case: Case) -> list[Figure]:
             judged = intervals(rows[f"lo{share}"], rows[f"hi{share}"], rows["y"], rows["expected"], level=share / 100)
             values |= {f"cover{share}": judged["coverage"], f"cover{share}_noiseless": judged["coverage_noiseless"]}
         found += figures(PART, f"champion, {level}", values)
-    naive = _naive(series).merge(_came(case), on=["unique_id", "ds"])
+    naive = _naive(made.history).merge(_came(case), on=["unique_id", "ds"])
     naive = naive[naive["unique_id"] == COMPANY]
     if len(naive):
         error = (naive["yhat"] - naive["y"]).abs().sum() / naive["y"].abs().sum()
@@ -59,7 +55,7 @@ def _expected(case: Case) -> pd.DataFrame:
     return rows.groupby(["unique_id", "ds"])[["expected"]].sum().reset_index()
 
 
-def _naive(series: pd.DataFrame) -> pd.DataFrame:
+def _naive(history: pd.DataFrame) -> pd.DataFrame:
     """unique_id, ds, yhat: the company's revenue of each month, a year on."""
-    whole = series.groupby("ds", as_index=False)["y"].sum()
-    return pd.DataFrame({"unique_id": COMPANY, "ds": whole["ds"] + pd.DateOffset(years=1), "yhat": whole["y"]})
+    whole = history.groupby("month")["amount"].sum().astype("float64")
+    return pd.DataFrame({"unique_id": COMPANY, "ds": pd.DatetimeIndex(whole.index) + pd.DateOffset(years=1), "yhat": whole.to_numpy()})

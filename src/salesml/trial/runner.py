@@ -59,10 +59,11 @@ def judge(world: World) -> pd.DataFrame:
     """All methods on one company. Grain: one row per part, method and metric: value, reason (why there is none)."""
     from salesml.trial.deals import judge_deals
     from salesml.trial.effects import judge_effects
+    from salesml.trial.quarter import judge_quarter
     from salesml.trial.revenue import judge_revenue
 
     with opened(world) as case:
-        found = [*judge_deals(case), *judge_revenue(case), *judge_effects(case)]
+        found = [*judge_deals(case), *judge_revenue(case), *judge_quarter(case), *judge_effects(case)]
     return pd.DataFrame([asdict(figure) for figure in found])
 
 

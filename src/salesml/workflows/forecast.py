@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from salesml.analytics.revenue import basis, monthly
-from salesml.lake import Head, Lake, visible
+from salesml.lake import Head, Lake, Tables, visible
 from salesml.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,37 +56,60 @@ class ForecastRun:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Made:
+    """A forecast and what it was made of: monthly history by region, what counts as revenue, notes on the history."""
+
+    result: RevenueForecast
+    history: pd.DataFrame
+    revenue_is: str
+    notes: tuple[str, ...]
+
+
 def forecast_revenue(
     workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, months: int = 6, prophet: bool = True
 ) -> ForecastRun:
     """Forecast monthly revenue of the company and its regions from what was known as of an instant.
 
-    Compared on rolling origins: average, seasonal naive, the ensemble, Prophet, their blend. Writes table `forecast` and an
-    MLflow run; the same forecast again changes nothing. Raises NotEnoughData below three complete months of revenue.
+    Compared on rolling origins: average, seasonal naive, the ensemble, the ensemble with what open deals say, Prophet, its blend with
+    the ensemble. Writes table `forecast` and an MLflow run; the same forecast again changes nothing. Raises NotEnoughData below three
+    complete months of revenue.
     """
-    from salesml.models import revenue
     from salesml.registry import tracking
 
     tables = Lake(workspace).open()
     cutoff = tables.instant(as_of)
-    view = visible(tables, cutoff)
-    by = basis(view)
-    history = monthly(view, by)
-    series, notes = long_series(history, workspace.local_date(cutoff))
-    levels = {name: COMPANY for name in series["unique_id"].unique() if name != COMPANY}
-    params = {"as_of": cutoff.isoformat(), "months": months, "revenue_is": by, "prophet": prophet}
+    params = {"as_of": cutoff.isoformat(), "months": months, "prophet": prophet}
     with tracking.run(workspace, MODEL, params=params, head=tables.head) as run:
-        result = revenue.forecast_revenue(series, months, "MS", levels, prophet=prophet)
+        made = forecast_now(workspace, tables, cutoff, months, prophet)
+        result, notes = made.result, (*made.notes, *made.result.notes)
         run.log_metrics(_metrics(result))
-        run.log_dict({"chosen": result.chosen, "notes": [*notes, *result.notes]}, "forecast.json")
+        run.log_dict({"chosen": result.chosen, "revenue_is": made.revenue_is, "notes": list(notes)}, "forecast.json")
         run.log_dict({"rows": result.backtest.to_dict("records")}, "backtest.json")
         forecast = _published(result)
         _keep(workspace, forecast, result, cutoff, run.id, tables.head)
     sentence = _sentence(result, forecast, workspace.settings.currency)
     return ForecastRun(
-        cutoff, workspace.settings.currency, by, history, forecast, result.backtest, result.chosen,
-        (*notes, *result.notes), sentence, run.id, tables.head.id,
+        cutoff, workspace.settings.currency, made.revenue_is, made.history, forecast, result.backtest, result.chosen, notes, sentence,
+        run.id, tables.head.id,
     )  # fmt: skip
+
+
+def forecast_now(
+    workspace: Workspace, tables: Tables, instant: dt.datetime, months: int, prophet: bool = True, open_deals: bool = True
+) -> Made:
+    """What `forecast_revenue` publishes, made and not kept; `open_deals` False leaves out what they say."""
+    from salesml.models import revenue
+    from salesml.workflows.revenue_leads import revenue_leads
+
+    view = visible(tables, instant)
+    by = basis(view)
+    history = monthly(view, by)
+    series, notes = long_series(history, workspace.local_date(instant))
+    levels = {name: COMPANY for name in series["unique_id"].unique() if name != COMPANY}
+    leads = revenue_leads(workspace, tables, instant, months, bool(levels)) if open_deals else None
+    result = revenue.forecast_revenue(series, months, "MS", levels, prophet=prophet, leads=leads)
+    return Made(result, history, by, tuple(notes))
 
 
 def long_series(history: pd.DataFrame, today: dt.date) -> tuple[pd.DataFrame, list[str]]:

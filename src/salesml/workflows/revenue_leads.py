@@ -1,0 +1,79 @@
+"""What open deals tell of the months ahead, as of an instant and as it was on the same day of the months before."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from salesml.analytics import pipeline_months
+from salesml.features.spines import deal_lives
+from salesml.lake import Tables, visible
+from salesml.models.revenue_leads import Leads
+from salesml.workflows.forecast import COMPANY, REGION
+from salesml.workflows.quarter_facts import placed, revenue_entries
+from salesml.workspace import Workspace
+
+MONTHS = 30
+"""So many months back, at most, is looked at what was open."""
+
+
+def revenue_leads(workspace: Workspace, tables: Tables, instant: dt.datetime, horizon: int, regions: bool = True) -> Leads | None:
+    """Leads for `models.revenue.forecast_revenue`, by region or, without `regions`, of the company; None where revenue names no deals.
+
+    Each month is looked at on the day of the month that the instant lies on (its last where it is shorter), as known then; the
+    revenue of a month is counted as known at the instant.
+    """
+    view = visible(tables, instant)
+    entries, lives = revenue_entries(view), view.frame(deal_lives(view))
+    if entries["opportunity_id"].isna().all() or lives.empty:
+        return None
+    local = entries["at"].dt.tz_convert(workspace.settings.time_zone).dt.tz_localize(None)
+    entries = entries.assign(month=local.dt.year * 12 + local.dt.month, series=_series(entries, regions))
+    origins = _origins(workspace, instant, lives["first_known_at"].min())
+    deals = _deals(tables, lives, origins).assign(series=lambda rows: _series(rows, regions))
+    since = entries.merge(origins, "cross")
+    since = since.assign(ahead=since["month"] - since["number"])
+    so_far = since[(since["ahead"] == 0) & (since["at"] < since["when"])]
+    since = since[(since["at"] >= since["when"]) & (since["ahead"] < horizon)]
+    open_then = pd.MultiIndex.from_frame(deals[["origin", "opportunity_id"]])
+    theirs = pd.MultiIndex.from_frame(since[["origin", "opportunity_id"]]).isin(open_then)
+    cells = pipeline_months.cells(deals, since[theirs], horizon)
+    names, brought, rest = sorted(entries["series"].unique()), {}, {}
+    row: Any
+    for row in origins.itertuples():
+        told = pipeline_months.expected(cells, row.origin, names, horizon)
+        booked = so_far[so_far["origin"] == row.origin].groupby("series")["amount"].sum()
+        told[0] += booked.reindex(names).fillna(0.0)
+        brought[row.origin] = told
+        other = since[~theirs & (since["origin"] == row.origin).to_numpy()]
+        wide = other.pivot_table(index="series", columns="ahead", values="amount", aggfunc="sum")
+        wide = wide.reindex(index=names, columns=range(horizon)).fillna(0.0)
+        wide.loc[:, wide.columns >= origins["number"].max() - row.number] = np.nan
+        rest[row.origin] = wide
+    return Leads(brought, rest)
+
+
+def _series(rows: pd.DataFrame, regions: bool) -> pd.Series:
+    return REGION + rows["region"] if regions else pd.Series(COMPANY, rows.index)
+
+
+def _origins(workspace: Workspace, instant: dt.datetime, first: pd.Timestamp) -> pd.DataFrame:
+    """The instant's month and those before it since the first deal: origin (first day), number (of the month), when (that day in it)."""
+    today = workspace.local_date(instant)
+    months = pd.date_range(end=pd.Timestamp(today.replace(day=1)), periods=MONTHS + 1, freq="MS")
+    whens = [min(month + pd.Timedelta(days=today.day - 1), month + pd.offsets.MonthEnd(0)) for month in months[:-1]]
+    when = [*(pd.Timestamp(workspace.instant(day.date())) for day in whens), pd.Timestamp(instant)]
+    found = pd.DataFrame({"origin": months, "number": months.year * 12 + months.month, "when": when})
+    return found[found["when"] > first].reset_index(drop=True)
+
+
+def _deals(tables: Tables, lives: pd.DataFrame, origins: pd.DataFrame) -> pd.DataFrame:
+    """Deals open at each origin as known then: origin, opportunity_id, region, stage, due, amount (known)."""
+    spine = lives.merge(origins[["when"]], "cross")
+    spine = spine[(spine["first_known_at"] < spine["when"]) & (spine["closed_at"].isna() | (spine["closed_at"] >= spine["when"]))]
+    rows = placed(visible(tables, spine[["opportunity_id", "when"]].rename(columns={"when": "as_of"})))
+    rows = rows[rows["amount"].notna()].assign(origin=rows["as_of"].map(origins.set_index("when")["origin"]))
+    return rows.assign(due=pipeline_months.months_due(rows["close_date"], rows["origin"]))

@@ -1,0 +1,132 @@
+"""What open deals say of the months ahead: shares learnt from earlier months only, and how far they are trusted."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from salesml.analytics.pipeline_months import FAR, UNDATED, cells, expected, months_due
+from salesml.analytics.revenue import basis, monthly
+from salesml.lake import Lake, visible
+from salesml.models.revenue_leads import Origin, with_leads
+from salesml.workflows.forecast import REGION
+from salesml.workflows.revenue_leads import revenue_leads
+from salesml.workspace import Workspace
+
+MONTHS = pd.date_range("2025-01-01", periods=6, freq="MS")
+STEPS = 3
+
+
+def test_a_close_date_is_counted_in_months_from_the_origins() -> None:
+    dates = pd.Series([dt.date(2024, 12, 31), dt.date(2025, 1, 31), dt.date(2025, 3, 1), dt.date(2027, 1, 1), None])
+    assert months_due(dates, pd.Series([MONTHS[0]] * 5)).tolist() == [-1, 0, 2, FAR, UNDATED]
+
+
+def pipeline(shares: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """At every origin 40 deals of 100 a stage; the share of them brings its amount in the month after."""
+    deals = pd.DataFrame(
+        [(origin, f"{stage}{n}", "West", stage, 1, 100.0) for origin in MONTHS for stage in shares for n in range(40)],
+        columns=["origin", "opportunity_id", "series", "stage", "due", "amount"],
+    )
+    wins = [f"{stage}{n}" for stage, share in shares.items() for n in range(int(40 * share))]
+    columns = ["origin", "opportunity_id", "ahead", "amount"]
+    came = pd.DataFrame([(origin, name, 1, 100.0) for origin in MONTHS for name in wins], columns=columns)
+    return deals, came
+
+
+def test_shares_are_those_of_earlier_origins_drawn_towards_all() -> None:
+    found = cells(*pipeline({"early": 0.1, "late": 0.5}), STEPS)
+    told = expected(found, MONTHS[5], ["East", "West"], STEPS)
+    assert told.loc["East"].tolist() == [0, 0, 0]  # nothing is open there
+    assert told.loc["West", 0] == 0 and told.loc["West", 2] == 0
+    assert told.loc["West", 1] == pytest.approx(40 * 100 * 0.6)
+    alone = expected(found[(found["stage"] == "late") | (found["origin"] < MONTHS[5])], MONTHS[5], ["West"], STEPS).loc["West", 1]
+    assert 40 * 100 * 0.45 < alone < 40 * 100 * 0.5
+
+
+def test_a_month_counts_only_once_it_is_over_and_others_stay_missing() -> None:
+    deals, came = pipeline({"late": 0.5})
+    found = cells(deals, came, STEPS)
+    assert expected(found, MONTHS[0], ["West"], STEPS).isna().all(axis=None)
+    second = expected(found, MONTHS[1], ["West"], STEPS).loc["West"]
+    assert second[0] == 0 and second[[1, 2]].isna().all()  # of the first origin only the first month is over
+    later = came.assign(amount=np.where(came["origin"] >= MONTHS[3], 9e9, came["amount"]))
+    early = expected(cells(deals, later, STEPS), MONTHS[3], ["West"], STEPS)
+    assert early.equals(expected(found, MONTHS[3], ["West"], STEPS))
+
+
+def test_a_stage_never_seen_brings_what_all_deals_do() -> None:
+    found = cells(*pipeline({"late": 0.5}), STEPS)
+    found.loc[found["origin"] == MONTHS[5], "stage"] = "new"
+    assert expected(found, MONTHS[5], ["West"], STEPS).loc["West", 1] == pytest.approx(40 * 100 * 0.5)
+
+
+def origins(signal: float, count: int = 24, seed: int = 0) -> list[Origin]:
+    """Two series; what came is half of the history's forecast and what deals bring, of which `signal` was told."""
+    rng, made = np.random.default_rng(seed), []
+    for cut in range(10, 10 + count):
+        history, deals, noise = np.full((2, STEPS), 100.0), rng.normal(50, 15, (2, STEPS)), rng.normal(50, 15, (2, STEPS))
+        told = signal * deals + (1 - signal) * noise
+        unknown = np.arange(STEPS) >= 10 + count - cut
+        actual = np.where(unknown, np.nan, 50 + deals)
+        made.append(Origin(cut, history, actual, told, actual - told))
+    return made
+
+
+def error(made: list[np.ndarray], past: list[Origin]) -> float:
+    return float(np.nanmean([np.abs(one - origin.actual) for one, origin in zip(made[10:], past[10:], strict=True)]))
+
+
+def test_deals_that_tell_the_month_are_believed() -> None:
+    past = origins(1.0)
+    found = with_leads(past)
+    history = error([origin.history for origin in past], past)
+    assert error(found, past) < 0.2 * history
+    assert np.array_equal(found[2], past[2].history)  # too few earlier origins yet
+
+
+def test_deals_that_tell_nothing_are_hardly_believed() -> None:
+    past = origins(0.0)
+    assert error(with_leads(past), past) < 1.1 * error([origin.history for origin in past], past)
+
+
+def test_later_origins_do_not_change_earlier_forecasts() -> None:
+    past = origins(1.0)
+    assert all(np.array_equal(one, two) for one, two in zip(with_leads(past[:12]), with_leads(past)[:12], strict=True))
+
+
+def test_without_leads_the_history_speaks_alone() -> None:
+    missing = np.full((2, STEPS), np.nan)
+    past = [Origin(one.cut, one.history, one.actual, missing, missing) for one in origins(1.0)]
+    assert all(np.array_equal(made, one.history) for made, one in zip(with_leads(past), past, strict=True))
+
+
+def test_deals_and_the_rest_make_up_a_months_revenue(tiny_workspace: Workspace) -> None:
+    tables = Lake(tiny_workspace).open()
+    view = visible(tables, "2026-06-10")
+    assert view.as_of is not None
+    leads = revenue_leads(tiny_workspace, tables, view.as_of, STEPS)
+    assert leads is not None
+    known = monthly(view, basis(view)).assign(series=lambda rows: REGION + rows["region"])
+    total = known.groupby(["month", "series"])["amount"].sum().astype("float64")
+    told = [origin for origin in leads.rest if origin in leads.brought and leads.rest[origin].notna().all(axis=None)]
+    assert len(told) > 3
+    for origin in told:
+        for step in range(STEPS):
+            month = total.get(origin + pd.DateOffset(months=step), pd.Series(dtype="float64"))
+            assert (leads.rest[origin][step] <= month.reindex(leads.rest[origin].index).fillna(0.0) + 1e-6).all()
+    newest = max(leads.rest)
+    assert leads.rest[newest].isna().all(axis=None) and leads.brought[newest].notna().all(axis=None)
+
+
+def test_what_is_learnt_after_an_instant_does_not_change_it(tiny_workspace: Workspace) -> None:
+    tables = Lake(tiny_workspace).open()
+    early = dt.datetime(2026, 3, 15, tzinfo=dt.UTC)
+    then, later = (revenue_leads(tiny_workspace, tables, instant, STEPS) for instant in (early, early + dt.timedelta(days=92)))
+    assert then is not None and later is not None
+    origin = max(then.brought) - pd.DateOffset(months=4)  # its months were over by the earlier instant
+    assert then.rest[origin].notna().all(axis=None)
+    assert np.allclose(then.rest[origin], later.rest[origin], rtol=0.05)  # entries that became known late may add to it

@@ -14,7 +14,7 @@ from salesml.contracts import table
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, Tables, View, visible
 from salesml.workflows.overview import champions
-from salesml.workflows.quarter import _chances, _quota_rows, picture
+from salesml.workflows.quarter import chances, picture, quota_rows
 from salesml.workspace import Workspace
 
 MODEL = "deal_outcome"
@@ -26,7 +26,7 @@ NUMBERS = [*KEYS, "model", "lo80", "hi80", "model_mean", "open_amount"]
 
 def quotas(view: View, start: dt.date, end: dt.date) -> pd.DataFrame:
     """Revenue quotas of a quarter: level, name, label, quota; the company first, its quota missing where none is set."""
-    return _quota_rows(view, pd.Series({"start": start, "end": end}))
+    return quota_rows(view, pd.Series({"start": start, "end": end}))
 
 
 def landings(
@@ -43,9 +43,9 @@ def landings(
         return pd.DataFrame(columns=NUMBERS), f"The model has no number: {lack}."
     found = now.quotas.drop(columns="rate_probability")
     asked = nodes[KEYS].merge(found[KEYS].assign(there=True), "left", KEYS)
-    more = asked[asked["there"].isna()][KEYS].assign(label="", quota=np.nan)
+    more = asked[asked["there"].isna()][KEYS].assign(label="", quota=np.nan).reset_index(drop=True)
     if len(more):
-        found = pd.concat([found, _chances(now.deals, now.shock, now.books, more.reset_index(drop=True), now.now)[0]])
+        found = pd.concat([found, chances(now.deals, now.shock, now.books, more, now.now, scaled=now.draws.scaled)[0]])
     mean = found["booked"] + found["expected"] + found["other"].fillna(0.0)
     return found.assign(model=found["median"], model_mean=mean)[NUMBERS].merge(nodes[KEYS], on=KEYS), now.words
 

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from salesml.analytics import health, pipeline, quarter
+from salesml.analytics.revenue import basis, monthly
 from salesml.errors import NotEnoughData
 from salesml.lake import Tables, View, visible
 from salesml.workflows import quarter_facts as facts
+from salesml.workflows.overrides import current_forecast
 from salesml.workspace import Workspace
 
 QUARTERS = 12
@@ -24,7 +26,7 @@ class Picture:
     """The quarter as seen at one instant.
 
     deals: open deals with p_quarter; rates: of past quarters at the same day; words: where p_quarter comes from; quotas:
-    `_chances`, with rate_probability (the chance if the deals had the rates' p_quarter); landing: draws of the company's;
+    `chances`, with rate_probability (the chance if the deals had the rates' p_quarter); landing: draws of the company's;
     landed: share of a win's amount that becomes revenue within the quarter. What a recomputation needs beside: draws (of `quotas`'
     rows), books, quarters (of today and the past ones, newest first: start, end, begins, at, ends), past and lives (`quarter_facts`).
     """
@@ -50,10 +52,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Draws:
-    """Draws behind the rows of `Picture.quotas`, one row each: what the open deals bring, what comes from elsewhere (missing: unknown)."""
+    """Draws behind the rows of `Picture.quotas`, one row each: what the open deals bring, what comes from elsewhere (missing: unknown).
+
+    `scaled`: the factor that what comes from elsewhere has, so that the quarter agrees with the revenue forecast; 1 without one.
+    """
 
     won: np.ndarray
     other: np.ndarray
+    scaled: float = 1.0
 
 
 def picture(workspace: Workspace, tables: Tables, instant: dt.datetime, scores: pd.DataFrame | None = None) -> Picture:
@@ -76,15 +82,16 @@ def picture(workspace: Workspace, tables: Tables, instant: dt.datetime, scores: 
     shock = quarter.shock_size(_judged(past))
     entries = facts.revenue_entries(view)
     books = facts.Books(entries, *facts.history(entries, past, lives, quarters))
-    quotas = _quota_rows(view, quarters.iloc[0])
+    quotas = quota_rows(view, quarters.iloc[0])
+    lands = forecast_lands(workspace, view, quarters.iloc[0])
+    table, draws = chances(deals, shock, books, quotas, quarters.iloc[0], lands)
     rated = deals.assign(p_quarter=health.by_rates(deals, found))
-    table, draws = _chances(deals, shock, books, quotas, quarters.iloc[0])
-    same = np.allclose(rated["p_quarter"], deals["p_quarter"])
-    by_rates = table if same else _chances(rated, shock, books, quotas, quarters.iloc[0])[0]
+    same = lands is None and np.allclose(rated["p_quarter"], deals["p_quarter"])
+    by_rates = table if same else chances(rated, shock, books, quotas, quarters.iloc[0])[0]
     return Picture(
         deals,
         found,
-        words,
+        f"{words} {_agrees(table, lands, workspace.settings.currency)}".strip(),
         shock,
         table.assign(rate_probability=by_rates["probability"].to_numpy()),
         _landing(table, draws),
@@ -141,7 +148,7 @@ def _judged(past: pd.DataFrame) -> pd.DataFrame:
     return judged[["quarter", "amount", "chance"]].assign(won=judged["won_in_quarter"])
 
 
-def _quota_rows(view: View, now: pd.Series) -> pd.DataFrame:
+def quota_rows(view: View, now: pd.Series) -> pd.DataFrame:
     """Revenue targets of exactly this quarter: level, name, label, quota; the company first, its quota missing where none is set."""
     rows = view.frame(
         view.state("quota", ["entity_type", "entity_id", "period_start", "period_end", "target", "amount", "currency"])
@@ -167,10 +174,51 @@ def _quota_rows(view: View, now: pd.Series) -> pd.DataFrame:
     return rows[["level", "name", "label", "quota"]]
 
 
-def _chances(
-    deals: pd.DataFrame, shock: quarter.Shock, books: facts.Books, quotas: pd.DataFrame, now: pd.Series
+def forecast_lands(workspace: Workspace, view: View, now: pd.Series) -> float | None:
+    """The company's revenue of the quarter by the forecast published for exactly the view's instant, overrides in it; None without one."""
+    assert view.as_of is not None, "the quarter is asked of an instant"
+    try:
+        found = current_forecast(workspace, view.as_of, view.tables)
+    except NotEnoughData:
+        return None
+    if found.made_for != view.as_of:
+        return None
+    months = found.frame[found.frame["level"] == quarter.COMPANY]
+    inside = months[months["month"].dt.date.between(now["start"], now["end"], inclusive="left")]
+    if inside.empty or pipeline.months_later(inside["month"].max().date(), 1) != now["end"]:
+        return None
+    history = monthly(view, basis(view))
+    over = history[history["month"].dt.date.between(now["start"], inside["month"].min().date(), inclusive="left")]
+    return float(pipeline.total(over["amount"]) + pipeline.total(inside["amount"]))
+
+
+def _agrees(quotas: pd.DataFrame, lands: float | None, currency: str) -> str:
+    """How the company's landing stands to the forecast's."""
+    if lands is None:
+        return "No revenue forecast was published for this instant, so what comes from elsewhere is what past quarters say."
+    mean = quotas[["booked", "expected", "other"]].iloc[0].sum()
+    if abs(mean - lands) <= 0.005 * abs(lands):
+        return f"What comes from elsewhere is scaled so that the quarter's mean is that of the revenue forecast, {lands:,.0f} {currency}."
+    return (
+        f"The revenue forecast published for this instant lands at {lands:,.0f} {currency}, the sum of what is told here at {mean:,.0f}: "
+        "the two do not agree."
+    )
+
+
+def chances(
+    deals: pd.DataFrame,
+    shock: quarter.Shock,
+    books: facts.Books,
+    quotas: pd.DataFrame,
+    now: pd.Series,
+    lands: float | None = None,
+    scaled: float = 1.0,
 ) -> tuple[pd.DataFrame, Draws]:
-    """`quotas` with booked, open_amount and `quarter.chance_of_quota`, and the draws behind."""
+    """`quotas` with booked, open_amount and `quarter.chance_of_quota`, and the draws behind.
+
+    `lands`: what the company's mean is to be, its row being the first; what comes from elsewhere is scaled by one factor at all levels
+    to make it so. `scaled`: that factor, where it is known.
+    """
     entries, landing_deals = books.entries, deals.assign(amount=deals["amount"].astype("float64") * books.landed)
     drawn = quarter.simulate(landing_deals, shock.size)
     booked, trailing = facts.sums(facts.this_quarter(entries, now)), facts.sums(facts.lately(entries, now))
@@ -182,13 +230,16 @@ def _chances(
         mine = landing_deals if row.level == quarter.COMPANY else landing_deals[deals[row.level] == row.name]
         won = drawn[key].to_numpy() if key in drawn else np.zeros(quarter.DRAWS)
         other = past[row.level].draws(row.name, float(trailing.get(key, 0.0)), seed=place + 1)
+        if place == 0 and lands is not None and other is not None and other.mean() > 0:
+            scaled = max(lands - float(booked.get(key, 0.0)) - float(won.mean()), 0.0) / float(other.mean())
+        other = None if other is None else scaled * other
         so_far, open_amount = float(booked.get(key, 0.0)), float(deals["amount"].astype("float64")[mine.index].sum())
         shared = quarter.shared_variance(mine, shock.size)
         found = quarter.chance_of_quota(won, other, so_far, row.quota, open_amount, shared)
         parts.append({"booked": so_far, "open_amount": open_amount, **found})
         yields.append(won)
         rests.append(np.full(quarter.DRAWS, np.nan) if other is None else other)
-    return pd.concat([quotas, pd.DataFrame(parts)], axis=1), Draws(np.stack(yields), np.stack(rests))
+    return pd.concat([quotas, pd.DataFrame(parts)], axis=1), Draws(np.stack(yields), np.stack(rests), scaled)
 
 
 def _landing(quotas: pd.DataFrame, draws: Draws) -> np.ndarray:

@@ -10,9 +10,8 @@ import pandas as pd
 from scipy import stats
 
 from salesml.errors import BadInput
-from salesml.evaluation.forecast_metrics import accuracy
+from salesml.evaluation.forecast_metrics import QUANTILES, accuracy, pinball
 
-QUANTILES = {"lo95": 0.025, "lo80": 0.1, "amount": 0.5, "hi80": 0.9, "hi95": 0.975}
 KEYS = ["level", "name", "month"]
 SEASON = 12
 ALL_HORIZONS = 0
@@ -59,7 +58,7 @@ def judge(forecasts: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     due = forecasts[forecasts["month"] <= last_known_month(history)].reset_index(drop=True)
     amounts = history.astype({"amount": "float64"}).set_index(KEYS)["amount"]
     y = amounts.reindex(pd.MultiIndex.from_frame(due[KEYS])).fillna(0.0).to_numpy("float64")
-    due = due.astype(dict.fromkeys(QUANTILES, "float64"))
+    due = due.astype({"amount": "float64", **dict.fromkeys(QUANTILES.keys() - {"yhat"}, "float64")})
     return due.assign(y=y, error=due["amount"] - y, published_wape=due["accuracy"].map(_wape_of).astype("float64"))
 
 
@@ -150,13 +149,8 @@ def _beside(part: pd.DataFrame) -> dict[str, Any]:
     """Months, pinball loss, and seasonal naive on the rows that have one."""
     y, missed, beside = part["y"].to_numpy(), np.abs(part["error"].to_numpy()), part["naive"].notna().to_numpy()
     naive_missed = np.abs(part["naive"].to_numpy("float64") - y)[beside]
-    bounds = part[list(QUANTILES)].to_numpy("float64")
-    whole = ~np.isnan(bounds).any(axis=1)
-    levels = np.array(list(QUANTILES.values()))
-    gap = y[whole, None] - bounds[whole]
-    pinball = np.maximum(levels * gap, (levels - 1) * gap)
     return {
-        "months": part["month"].nunique(), "pinball": pinball.mean() if whole.any() else float("nan"),
+        "months": part["month"].nunique(), "pinball": float(pinball(part.rename(columns={"amount": "yhat"})).mean()),
         "naive_wape": _ratio(naive_missed.sum(), np.abs(y[beside]).sum()),
         "naive_mae": naive_missed.mean() if beside.any() else float("nan"),
         "to_naive": _ratio(missed[beside].sum(), naive_missed.sum()),

@@ -33,6 +33,7 @@ def main() -> None:
     from salesml.cli import (
         accuracy,
         adjust,
+        backtest,
         call,
         changes,
         data,
@@ -49,7 +50,7 @@ def main() -> None:
         world,
     )
 
-    revenue = (override, call, scenario, series, accuracy, changes)
+    revenue = (override, call, scenario, series, backtest, accuracy, changes)
     for module in (demo, data, deals, explain, adjust, *revenue, study, models, monitor, reports, world):
         module.register(app)
     try:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 LEVELS = (80, 95)
+#: Columns of a forecast → the quantiles they stand for.
+QUANTILES = {"lo95": 0.025, "lo80": 0.1, "yhat": 0.5, "hi80": 0.9, "hi95": 0.975}
 
 
 def wape(actual: np.ndarray | pd.Series, predicted: np.ndarray | pd.Series) -> float:
@@ -27,6 +29,15 @@ def scale(history: np.ndarray, season: int) -> float:
     lag = season if len(history) > season else 1
     value = float(np.abs(history[lag:] - history[:-lag]).mean()) if len(history) > lag else float("nan")
     return value if value > 0 else float("nan")
+
+
+def pinball(forecasts: pd.DataFrame) -> pd.Series:
+    """Mean pinball loss of each row over the quantiles 2.5, 10, 50, 90, 97.5 % (lo95, lo80, yhat, hi80, hi95), in y's unit; NaN
+    where a bound is missing (Koenker & Bassett 1978).
+    """
+    levels = np.array(list(QUANTILES.values()))
+    gap = forecasts["y"].to_numpy("float64")[:, None] - forecasts[list(QUANTILES)].to_numpy("float64")
+    return pd.Series(np.maximum(levels * gap, (levels - 1) * gap).mean(axis=1), forecasts.index)
 
 
 def accuracy(forecasts: pd.DataFrame, by: Sequence[str] = ("model",)) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from decimal import Decimal
 
 import numpy as np
@@ -132,6 +133,24 @@ def test_landing_is_booked_months_plus_forecast_months():
     assert (landing.booked, landing.amount) == (Decimal(100), Decimal(600))
     assert (landing.lo80, landing.hi80, landing.lo95, landing.hi95) == tuple(map(Decimal, (584, 616, 560, 640)))
     assert landing.complete
+
+
+def test_landing_has_the_interval_of_the_sum_where_the_forecast_kept_one():
+    history = months(("2026-04-01", 100))
+    forecast = ahead((dt.date(2026, 5, 1), 200), (dt.date(2026, 6, 1), 300), (dt.date(2026, 7, 1), 5000))
+    names = ("amount", *pipeline.BOUNDS)
+    kept = [("200.00", "192.00", "208.00", "180.00", "220.00"), ("500.00", "490.00", "512.00", "470.00", "530.00")]
+    sums = [*(dict(zip(names, one, strict=True)) for one in kept), None]
+    forecast["accuracy"] = [json.dumps({"wape": 0.1, "total": one}) for one in sums]
+    measured = pipeline.landing(history, forecast, QUARTER, measured=True)
+    assert (measured.amount, measured.measured) == (Decimal(600), True)
+    assert [getattr(measured, name) for name in ("lo80", "hi80", "lo95", "hi95")] == [590, 612, 570, 630]
+    moved = pipeline.landing(history, forecast.assign(amount=[Decimal(200), Decimal(900), Decimal(5000)]), QUARTER, measured=True)
+    assert (moved.amount, moved.lo80, moved.hi80) == (1200, 1190, 1212), "an override moves the bounds along"
+    for unkept in (None, "null", json.dumps({"wape": 0.1})):
+        added = pipeline.landing(history, forecast.assign(accuracy=unkept), QUARTER, measured=True)
+        assert (added.lo80, added.hi80, added.measured) == (584, 616, False)
+    assert not pipeline.landing(history, forecast, QUARTER).measured
 
 
 def test_landing_says_where_the_forecast_ends_and_that_there_is_none():

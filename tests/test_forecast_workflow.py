@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from decimal import Decimal
 
 import pandas as pd
@@ -92,6 +93,18 @@ def test_published_regions_sum_to_the_company_and_bounds_are_ordered(small_works
     for low, high in (("lo95", "lo80"), ("lo80", "amount"), ("amount", "hi80"), ("hi80", "hi95")):
         assert (kept[low] <= kept[high]).all()
     assert kept["run_id"].str.len().gt(0).all() and kept["author"].str.len().gt(0).all()
+
+
+def test_running_totals_are_kept_with_an_interval_of_their_own(small_workspace: Workspace) -> None:
+    view = visible(Lake(small_workspace).open(), dt.datetime.now(dt.UTC))
+    kept = view.frame(view.facts("forecast")).sort_values("period_start")
+    assert len(kept) > 3
+    for _, rows in kept.groupby(["entity_type", "entity_id"]):
+        totals = pd.DataFrame([json.loads(told)["total"] for told in rows["accuracy"]]).map(Decimal)
+        assert totals["amount"].tolist() == rows["amount"].cumsum().tolist(), "to the cent"
+        last, added = totals.iloc[-1].astype("float64"), rows[["lo80", "hi80"]].astype("float64").sum()
+        assert 0 <= last["lo95"] <= last["lo80"] <= last["amount"] + 0.01 and last["amount"] - 0.01 <= last["hi80"] <= last["hi95"]
+        assert last["hi80"] - last["lo80"] < 1.2 * (added["hi80"] - added["lo80"])
 
 
 def test_months_below_zero_and_a_silent_last_month_are_told(workspace: Workspace) -> None:

@@ -87,6 +87,8 @@ def test_landing_in_one_sentence(workspace):
     assert answer(found) == f"{sentence} The deals have no probabilities."
     without_signal = answer(replace(found, tags={"baseline": "true"}))
     assert without_signal.startswith("No model surely tells winners apart better than plain rates") and without_signal.endswith(sentence)
+    measured = answer(replace(found, landing=replace(LANDING, measured=True)))
+    assert "between 1,000 and 1,500 (80 % interval, from how far such sums were off); 800 is booked" in measured
     short = replace(LANDING, end=dt.date(2024, 3, 1), booked=Decimal(0))
     told = answer(replace(found, landing=short))
     assert "(only until February: the forecast ends there)" in told and "; no month of it is over." in told

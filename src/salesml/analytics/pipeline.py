@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -31,8 +32,8 @@ _LAST_ACTIVITY = Totals(
 class Landing:
     """Where revenue of [start, end) lands: `booked` in its complete months plus the forecast of the others, in `currency`.
 
-    `wanted_end` is the end of the quarter; `end` lies before it where the forecast does. Bounds are sums of the months'
-    bounds: exact if all months miss together, else wider than they need be.
+    `wanted_end` is the end of the quarter; `end` lies before it where the forecast does. Bounds are those of the months'
+    total where it was `measured`, else sums of the months' bounds: exact if all months miss together, else wider than they need be.
     """
 
     start: dt.date
@@ -44,6 +45,7 @@ class Landing:
     hi80: Decimal
     lo95: Decimal
     hi95: Decimal
+    measured: bool = False
 
     @property
     def complete(self) -> bool:
@@ -157,11 +159,14 @@ def quarter(day: dt.date, fiscal_year_start: int = 1) -> tuple[dt.date, dt.date]
     return start, months_later(start, 3)
 
 
-def landing(history: pd.DataFrame, forecast: pd.DataFrame, period: tuple[dt.date, dt.date]) -> Landing | None:
+def landing(
+    history: pd.DataFrame, forecast: pd.DataFrame, period: tuple[dt.date, dt.date], measured: bool = False
+) -> Landing | None:
     """Booked months plus forecast months of a period; None where no forecast month lies in it.
 
     history: month, amount (complete months); forecast: period_start, period_end, amount, lo80, hi80, lo95, hi95, one row a
-    month, beginning with the month that is not complete.
+    month, beginning with the month that is not complete. With `measured`, bounds come from the running total that the forecast kept
+    with its accuracy (column accuracy, JSON), moved by what overrides moved, where it kept one.
     """
     start, wanted = period
     inside = forecast[(forecast["period_start"] >= start) & (forecast["period_end"] <= wanted)]
@@ -171,7 +176,18 @@ def landing(history: pd.DataFrame, forecast: pd.DataFrame, period: tuple[dt.date
     months = pd.to_datetime(history["month"]).dt.date
     booked = total(history.loc[(months >= start) & (months < first), "amount"])
     sums = {name: booked + total(inside[name]) for name in ("amount", *BOUNDS)}
-    return Landing(start, inside["period_end"].max(), wanted, booked, **sums)
+    kept = _kept_total(inside) if measured and first == forecast["period_start"].min() else None
+    if kept is not None:
+        moved = sums["amount"] - kept["amount"]
+        sums |= {name: max(kept[name] + moved, booked) for name in BOUNDS}
+    return Landing(start, inside["period_end"].max(), wanted, booked, **sums, measured=kept is not None)
+
+
+def _kept_total(rows: pd.DataFrame) -> dict[str, Decimal] | None:
+    """Amount and bounds of the total up to the last of these months, as the forecast kept them; None where it kept none."""
+    last = rows.sort_values("period_start").iloc[-1].get("accuracy")
+    total = (json.loads(last) or {}).get("total") if isinstance(last, str) else None
+    return {name: Decimal(total[name]) for name in ("amount", *BOUNDS)} if total else None
 
 
 def months_later(day: dt.date, months: int) -> dt.date:

@@ -303,7 +303,7 @@ _FORECAST = Table(
         C("period_start", "date", "first day of the period", required=True), C("period_end", "date", "first day after it", required=True),
         C("amount", "money", "point forecast", "currency", required=True), _currency(),
         *(C(name, "money", f"bound of the {name[2:]} % interval", "currency") for name in ("lo80", "hi80", "lo95", "hi95")),
-        C("accuracy", "json", "measured error and coverage of this model at this level"),
+        C("accuracy", "json", "measured error and coverage of this model at this level; total: sum up to this period and its interval"),
         C("factors", "json", "list of {factor, effect}"), C("adjustments", "json", "overrides applied"), C("author", "string", "who"),
         *_MODEL,
     ),

@@ -96,9 +96,10 @@ def _lands(found: Brief) -> str:
     last = landing.end - dt.timedelta(days=1)
     part = "" if landing.complete else f" (only until {last:%B}: the forecast ends there)"
     booked = f"{landing.booked:,.0f} is booked in months that are over" if landing.booked else "no month of it is over"
+    interval = "80 % interval, from how far such sums were off" if landing.measured else "the 80 % intervals of its months added up"
     return (
         f"Revenue from {landing.start:%B} to {last:%B %Y}{part} lands at {landing.amount:,.0f} {found.currency}, likely "
-        f"between {landing.lo80:,.0f} and {landing.hi80:,.0f} (the 80 % intervals of its months added up); {booked}."
+        f"between {landing.lo80:,.0f} and {landing.hi80:,.0f} ({interval}); {booked}."
     )
 
 
@@ -197,4 +198,4 @@ def _landing(
     if forecast.empty:
         return None
     company = forecast[forecast["entity_type"] == "company"]
-    return pipeline.landing(history, company, pipeline.quarter(today, workspace.settings.fiscal_year_start))
+    return pipeline.landing(history, company, pipeline.quarter(today, workspace.settings.fiscal_year_start), measured=True)

@@ -190,7 +190,6 @@ def _keep(
 ) -> None:
     from salesml.state.users import current_user
 
-    accuracy = {level: _overall(result.backtest, "champion", level) for level in ("company", "region")}
     stamp = f"{MODEL}:{cutoff:%Y%m%dT%H%M%SZ}"
     frame = forecast.assign(
         forecast_id=stamp
@@ -201,7 +200,7 @@ def _keep(
         + ":"
         + forecast["period_start"].astype(str),
         currency=workspace.settings.currency,
-        accuracy=forecast["entity_type"].map(lambda level: json.dumps(_plain(accuracy[level]))),
+        accuracy=_accuracy(forecast, result),
         author=current_user(workspace).name,
         as_of=pd.Timestamp(cutoff),
         model_version=forecast["model"],
@@ -212,6 +211,20 @@ def _keep(
     )
     staged = {"forecast": pa.Table.from_pandas(frame, preserve_index=False)}
     Lake(workspace).ingest(staged, origin="forecast revenue", kind="predictions", note={"as_of": cutoff.isoformat()})
+
+
+def _accuracy(forecast: pd.DataFrame, result: RevenueForecast) -> list[str]:
+    """JSON of each row: measured error of its level, and `total`, the running total up to its month with its own interval."""
+    overall = {level: _plain(_overall(result.backtest, "champion", level)) for level in ("company", "region")}
+    total = forecast.groupby(["entity_type", "entity_id"])["amount"].transform(lambda amounts: amounts.cumsum())
+    ends = result.totals.set_index(["unique_id", "ds"])[["lo80", "hi80", "lo95", "hi95"]]
+    names = forecast["entity_id"].where(forecast["entity_type"] == COMPANY, REGION + forecast["entity_id"])
+    keys = pd.MultiIndex.from_arrays([names, pd.to_datetime(forecast["period_start"])])
+    told = []
+    for level, amount, row in zip(forecast["entity_type"], total, ends.loc[keys].to_dict("records"), strict=True):
+        exact = {name: str(Decimal(repr(value)).quantize(CENT)) for name, value in row.items()}
+        told.append(json.dumps({**(overall[level] or {}), "total": {"amount": str(amount), **exact}}))
+    return told
 
 
 def _plain(row: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ def backtest_revenue(
         found = backtest(workspace, as_of, months, prophet)
     console.print(f"[bold]{found.sentence}[/]")
     months_ahead = _table(found.table[found.table["step"] == 0], ("level", "model"), "MASE")
-    console.print(f"one month, {months} ahead together" if months > 1 else "one month", months_ahead)
+    console.print(f"single months, 1 to {months} ahead together" if months > 1 else "the month ahead", months_ahead)
     if len(found.quarters):
         console.print("three months together", _table(found.quarters, ("level", "model")))
     champion = found.table[(found.table["model"] == "champion") & (found.table["level"] == "company") & (found.table["step"] > 0)]

@@ -93,13 +93,18 @@ def test_lab_and_app_stay_on_this_machine(call, servers, tmp_path, workspace):
     (tmp_path / "n" / "apps").mkdir(parents=True)
     with pytest.raises(SalesmlError, match="not in this checkout"):
         call("app")
-    (tmp_path / "n" / "apps" / "pipeline.ipynb").write_text("{}")
+    for name in ("pipeline", "forecast"):
+        (tmp_path / "n" / "apps" / f"{name}.ipynb").write_text("{}")
     call("app", "--idle", "60")
+    call("app", "forecast")
+    with pytest.raises(UnknownName, match="unknown app 'nope'; valid: forecast, pipeline"):
+        call("app", "nope")
     for arguments, environment in servers:
         assert arguments[:2] == [sys.executable, "-m"]
         assert any(argument.endswith(".ip=127.0.0.1") for argument in arguments)
         assert environment["SALESML_WORKSPACE"] == str(workspace.root)
-    lab, app = (arguments for arguments, _ in servers)
+    lab, app, forecast = (arguments for arguments, _ in servers)
+    assert str(tmp_path / "n" / "apps" / "pipeline.ipynb") in app and str(tmp_path / "n" / "apps" / "forecast.ipynb") in forecast
     assert "--ServerApp.port=9999" in lab and f"--ServerApp.root_dir={tmp_path / 'n'}" in lab
     assert "--MappingKernelManager.cull_idle_timeout=60" in app and "--preheat_kernel=True" in app
     assert Path(servers[1][1]["JUPYTER_PATH"], "voila", "templates").is_dir() and "--template=salesml" in app

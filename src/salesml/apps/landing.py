@@ -26,10 +26,10 @@ def screen(board: Board, region: str = ALL_REGIONS) -> str:
         run = f"{theme.command('salesml import NAME PATH')} or {theme.command('salesml demo')}"
         return theme.notice(f"Nothing has been imported yet. Run {run}")
     landing = board.landing(region)
-    parts = [_no_forecast(board, region)] if landing is None else [answer(board, region, landing), _sure(board, region)]
+    parts = [_no_forecast(board, region)] if landing is None else [answer(board, region, landing), sure(board, region)]
     parts.append(_figures(board, region, landing))
     if landing is not None:
-        parts.append(_chart(board, region))
+        parts.append(chart(board, region))
     return "".join([*parts, _stages(board, region)])
 
 
@@ -66,7 +66,7 @@ def _against_quota(board: Board, region: str, landing: pipeline.Landing) -> str:
     return f"<p>That is {text.percent(float(landing.amount / quota))} of the quota. {verdict}</p>"
 
 
-def _sure(board: Board, region: str) -> str:
+def sure(board: Board, region: str) -> str:
     """How far forecasts like this one were off before, as the forecast itself recorded it."""
     first = board.series(region)[1].iloc[0]
     found = json.loads(first["accuracy"]) if isinstance(first["accuracy"], str) else {}
@@ -118,7 +118,8 @@ def _coverage(board: Board, region: str, landing: pipeline.Landing | None, amoun
     return pipeline.coverage(amount, quota, landing.booked) if quota and landing is not None else None
 
 
-def _chart(board: Board, region: str) -> str:
+def chart(board: Board, region: str) -> str:
+    """Months of history and forecast of a region or the company, with the numbers of the chart as a table."""
     history, rows = board.series(region)
     say = text.amount
     whose = "the company" if region == ALL_REGIONS else region

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 
 import ipywidgets as widgets
 import pandas as pd
 from IPython.display import HTML, display
 
-from salesml.apps import deals, depth, landing, story, text, theme
+from salesml.apps import controls, deals, depth, landing, story, text, theme
 from salesml.apps.data import ALL_REGIONS, Board, Shelf, board, names, records, shelf
 from salesml.apps.page import Page
 from salesml.apps.what_if import WhatIfPanel
@@ -57,12 +56,12 @@ class PipelineApp:
         self.tabs = widgets.Tab(
             [
                 self.landing,
-                widgets.VBox([self.urgent, _bar(self.minimum, self.show, self.order, self.rows), self.list]),
-                widgets.VBox([_bar(self.deal).add_class("long"), self.story, self.depth, self.what_if.root, self.record]),
+                widgets.VBox([self.urgent, controls.bar(self.minimum, self.show, self.order, self.rows), self.list]),
+                widgets.VBox([controls.bar(self.deal).add_class("long"), self.story, self.depth, self.what_if.root, self.record]),
             ],
             titles=SCREENS,
         )
-        parts = [self.heading, _bar(self.as_of, self.region), self.tabs, self.footing, self.page]
+        parts = [self.heading, controls.bar(self.as_of, self.region), self.tabs, self.footing, self.page]
         self.root = widgets.VBox(parts).add_class("app")
         self._drawing = False
         self._load(None)
@@ -90,15 +89,7 @@ class PipelineApp:
 
     def snapshot(self) -> str:
         """The first screen as plain HTML, for the moments before the widgets are there."""
-        tabs = "".join(
-            f'<li class="lm-TabBar-tab{" lm-mod-current" if not i else ""}">{name}</li>'
-            for i, name in enumerate(SCREENS)
-        )
-        bar = f'<div class="lm-TabBar"><ul class="lm-TabBar-content">{tabs}</ul></div>'
-        waiting = '<p class="soft controls" role="status">Getting ready…</p>'
-        body = re.sub(r' id="\w+"', "", self.landing.value)
-        screen = f'<div class="widget-tab">{bar}<div class="widget-tab-contents">{body}</div></div>'
-        return f'<div id="snapshot" class="app">{self.heading.value}{waiting}{screen}{self.footing.value}</div>'
+        return controls.snapshot(self.heading.value, SCREENS, self.landing.value, self.footing.value)
 
     def _on(self, control: widgets.Widget, act: Callable[[], None], name: str = "value") -> None:
         """Act when the reader changes a control, not when it is filled."""
@@ -112,12 +103,12 @@ class PipelineApp:
         self._drawing = True
         zone = self.workspace.zone
         instants = self.found.instants or [self.board.as_of]
-        _offer(
+        controls.offer(
             self.as_of,
             [(text.known(moment, zone).removeprefix("the end of "), moment) for moment in instants],
             self.board.as_of,
         )
-        _offer(self.region, [(name, name) for name in (ALL_REGIONS, *self.board.regions)], self.region.value)
+        controls.offer(self.region, [(name, name) for name in (ALL_REGIONS, *self.board.regions)], self.region.value)
         self._drawing = False
         self._draw()
 
@@ -132,7 +123,7 @@ class PipelineApp:
         shown = deals.chosen(at, region, self.minimum.value, warned=False)
         labels = [(f"{row.name} · {text.money(row.amount, at.currency)}", row.opportunity_id) for row in records(shown)]
         self._drawing = True
-        _offer(self.deal, labels, self.deal.value)
+        controls.offer(self.deal, labels, self.deal.value)
         self._drawing = False
         self._draw_story()
         told = [f"Lake state {self.found.tables.head.id}"]
@@ -165,14 +156,3 @@ class PipelineApp:
             return
         if frames is not None and deal in frames.now.index:
             self.what_if.open(self.board, frames, deal)
-
-
-def _bar(*controls: widgets.Widget) -> widgets.Box:
-    return widgets.Box(list(controls)).add_class("controls")
-
-
-def _offer(control: widgets.Dropdown, options: Sequence[tuple[str, object]], wanted: object) -> None:
-    """Give a dropdown its options, keeping the wanted value if it is among them, else the first."""
-    control.options = options
-    values = [value for _, value in options]
-    control.value = wanted if wanted in values else (values[0] if values else None)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 import salesml
 from salesml.cli.common import console, workspace_of
-from salesml.errors import BadParameter, SalesmlError, WorkspaceError
+from salesml.errors import BadParameter, SalesmlError, UnknownName, WorkspaceError
 from salesml.workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
@@ -26,7 +26,7 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")]
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     app.command()(report)
-    app.command("app")(pipeline_app)
+    app.command("app")(serve_app)
     app.command()(lab)
     app.command()(audit)
 
@@ -74,20 +74,24 @@ def lab(
     _become(workspace_of(context), "jupyterlab", options)
 
 
-def pipeline_app(
+def serve_app(
     context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Which app: pipeline (landing, deals, deal stories) or forecast (the cockpit).")] = "pipeline",
     port: Port = 8866,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = False,
     idle: Annotated[int, typer.Option(min=10, help="Seconds after which an unused kernel is stopped.")] = 600,
 ) -> None:
-    """Serve the pipeline and forecast app, on this machine only."""
+    """Serve an app, on this machine only: where the quarter lands and which deals need you, or the forecast cockpit."""
     from salesml.reporting import catalogue
 
-    notebook = catalogue.folder() / "apps" / "pipeline.ipynb"
-    if not notebook.exists():
-        raise WorkspaceError(f"the app is not in this checkout: {notebook}")
+    folder = catalogue.folder() / "apps"
+    known = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+    if not known:
+        raise WorkspaceError(f"the apps are not in this checkout: {folder}")
+    if name not in known:
+        raise UnknownName("app", name, known)
     options = [
-        str(notebook),
+        str(known[name]),
         f"--Voila.ip={LOOPBACK}",
         ENCRYPTED,
         f"--port={port}",

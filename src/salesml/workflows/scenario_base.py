@@ -32,10 +32,10 @@ def champions_scores(workspace: Workspace, instant: dt.datetime) -> pd.DataFrame
 
 
 def recomputable(
-    workspace: Workspace, tables: Tables, instant: dt.datetime, scores: pd.DataFrame | None
+    workspace: Workspace, tables: Tables, instant: dt.datetime, scores: pd.DataFrame | None, seen: Picture | None = None
 ) -> tuple[Picture, scenario_base.Base]:
-    """The picture of the quarter and the base case of its scenarios; raises as `workflows.quarter.picture`."""
-    now = picture(workspace, tables, instant, scores)
+    """The picture of the quarter (`seen`, where it is made already) and the base case of its scenarios; raises as `quarter.picture`."""
+    now = picture(workspace, tables, instant, scores) if seen is None else seen
     deals = now.deals.assign(amount=now.deals["amount"].astype("float64") * now.landed)
     view, books = visible(tables, instant), now.books
     left = (now.now["ends"] - now.now["at"]) / DAY

@@ -58,15 +58,21 @@ class Scenario:
     notes: str
 
 
-def base_case(workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, scores: pd.DataFrame | None = None) -> BaseCase:
+def base_case(
+    workspace: Workspace,
+    as_of: str | dt.date | dt.datetime | None = None,
+    scores: pd.DataFrame | None = None,
+    seen: Picture | None = None,
+) -> BaseCase:
     """The quarter as known at an instant, to turn levers on; `scores` as `workflows.health.pipeline_health` takes them.
 
-    Raises NotEnoughData where no deal is open or no past quarter is known.
+    seen: the instant's `workflows.quarter.picture` by these scores, where it is made already. Raises NotEnoughData where no deal is
+    open or no past quarter is known.
     """
     tables = Lake(workspace).open()
     instant = tables.instant(as_of)
     scores = champions_scores(workspace, instant) if scores is None else scores
-    picture, base = recomputable(workspace, tables, instant, scores)
+    picture, base = recomputable(workspace, tables, instant, scores, seen)
     start, end = quarter(workspace.local_date(instant), workspace.settings.fiscal_year_start)
     unchanged = run(Levers(), base)
     quota, now = float(unchanged.company["quota"]), pd.Timestamp(instant)

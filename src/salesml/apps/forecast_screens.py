@@ -202,8 +202,8 @@ def tree_answer(desk: Desk, rows: pd.DataFrame) -> str:
     judged = below[below["chance"].notna()].sort_values("chance", kind="stable")
     if len(judged):
         last = records(judged)[0]
-        who = "and is" if last.name == first.name else f"{escape(named(last))} is"
-        told += f"; {who} least sure of the quota, with a chance of <strong>{text.percent(last.chance)}</strong>"
+        who = ", and is" if last.name == first.name else f"; {escape(named(last))} is"
+        told += f"{who} least sure of the quota, with a chance of <strong>{text.percent(last.chance)}</strong>"
     return f'<p class="answer">{told}.</p>'
 
 

@@ -45,12 +45,12 @@ class LeverPanel:
 
     def __init__(self) -> None:
         self.levers = {name: Lever(label=told, low=low, high=high) for name, (told, low, high) in SHARES.items()}
-        self.levers["headcount"] = Lever(label="Reps who join today (below 0: leave)", low=-MOST_REPS, high=MOST_REPS, unit="reps")
+        self.levers["headcount"] = Lever(label="Reps joining (below 0: leaving)", low=-MOST_REPS, high=MOST_REPS, unit="reps")
         self.back = widgets.Button(description="All levers back", layout={"width": "auto", "align_self": "flex-start"}).add_class("back")
         self.answer, self.result, self.kept, self.sides = (widgets.HTML() for _ in range(4))
         self.name = widgets.Text(description="Save these levers as", placeholder="hiring freeze")
         self.save = widgets.Button(description="Save", layout={"width": "auto", "align_self": "flex-start"}).add_class("back")
-        self.saved = widgets.Dropdown(description="Open a saved scenario")
+        self.saved = widgets.Dropdown(description="Open a saved one")
         turned = widgets.Box(list(self.levers.values())).add_class("levers")
         self.body = widgets.VBox([turned, self.back, self.result, controls.bar(self.name, self.saved), self.save, self.kept, self.sides])
         self.root = widgets.VBox([self.answer, self.body])

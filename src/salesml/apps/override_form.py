@@ -34,7 +34,7 @@ class OverrideForm:
         self.month = widgets.Dropdown(description="Month")
         self.amount = widgets.Text(description=f"Amount ({currency})", placeholder="1250000")
         self.reason = widgets.Text(description="Reason (3 words or more)", placeholder="framework order signed with …")
-        self.until = widgets.DatePicker(description="Holds until before (may be empty)")
+        self.until = widgets.DatePicker(description="Ends before (optional)")
         self.approver = widgets.Dropdown(description="Approved by")
         self.put = widgets.Button(description="Put this number down", layout=BUTTON).add_class("back")
         self.which = widgets.Dropdown(description="Take back")
@@ -161,7 +161,7 @@ def _listing(desk: Desk) -> str:
             f"{escape(str(row.reason))}<small>{escape(str(row.author))}, approved by {escape(str(row.approver))}</small>", until,
         ])  # fmt: skip
     unit = desk.board.currency
-    heads = ["Whose, when", f"Number ({unit})", f"Model ({unit})", "Reason", "Holds until before"]
+    heads = ["Whose, when", f"Number ({unit})", f"Model ({unit})", "Reason", "Ends before"]
     return "<h2>In force</h2>" + theme.table("People's numbers that hold now", heads, rows, numbers=(1, 2), kind="cards")
 
 

@@ -142,15 +142,14 @@ def test_landing_has_the_interval_of_the_sum_where_the_forecast_kept_one():
     kept = [("200.00", "192.00", "208.00", "180.00", "220.00"), ("500.00", "490.00", "512.00", "470.00", "530.00")]
     sums = [*(dict(zip(names, one, strict=True)) for one in kept), None]
     forecast["accuracy"] = [json.dumps({"wape": 0.1, "total": one}) for one in sums]
-    measured = pipeline.landing(history, forecast, QUARTER, measured=True)
+    measured = pipeline.landing(history, forecast, QUARTER)
     assert (measured.amount, measured.measured) == (Decimal(600), True)
     assert [getattr(measured, name) for name in ("lo80", "hi80", "lo95", "hi95")] == [590, 612, 570, 630]
-    moved = pipeline.landing(history, forecast.assign(amount=[Decimal(200), Decimal(900), Decimal(5000)]), QUARTER, measured=True)
+    moved = pipeline.landing(history, forecast.assign(amount=[Decimal(200), Decimal(900), Decimal(5000)]), QUARTER)
     assert (moved.amount, moved.lo80, moved.hi80) == (1200, 1190, 1212), "an override moves the bounds along"
     for unkept in (None, "null", json.dumps({"wape": 0.1})):
-        added = pipeline.landing(history, forecast.assign(accuracy=unkept), QUARTER, measured=True)
+        added = pipeline.landing(history, forecast.assign(accuracy=unkept), QUARTER)
         assert (added.lo80, added.hi80, added.measured) == (584, 616, False)
-    assert not pipeline.landing(history, forecast, QUARTER).measured
 
 
 def test_landing_says_where_the_forecast_ends_and_that_there_is_none():

@@ -107,7 +107,7 @@ def test_the_choice_at_an_origin_rests_on_errors_known_by_then() -> None:
         "ensemble": {cut: np.where(at < turn, 100.0, 200.0) for cut, at in periods.items()},  # right until the turn, then far off
         "average": {cut: np.where(at < turn, 110.0, 100.0) for cut, at in periods.items()},
     }
-    rows, now = revenue._judge(data, found, origins, horizon)
+    rows, now = revenue._judge(data, found, origins)
     chosen = rows[rows["model"] == "champion"].groupby("window")["chosen"].first()
     assert (chosen.loc[21:turn] == "ensemble").all(), "at the turn nothing is known of it yet"
     first = int(chosen.index[(chosen == "average")].max())
@@ -132,7 +132,7 @@ def test_coverage_of_sums_is_near_what_is_promised_and_bounds_added_up_are_too_w
     sums, added = [], []
     for seed in range(12):
         data, made, cuts = simulated(seed)
-        totals, months = (revenue._judge(data, {"ensemble": made}, cuts, 6, each)[0] for each in (True, False))
+        totals, months = (revenue._judge(data, {"ensemble": made}, cuts, each)[0] for each in (True, False))
         totals, months = (rows[rows["model"] == "ensemble"] for rows in (totals, months))
         sums.append(totals[(totals["step"] == 3) & (totals["window"] >= cuts[3])])
         quarter = months[(months["step"] <= 3) & (months["window"] >= cuts[3])].groupby(["unique_id", "window"])

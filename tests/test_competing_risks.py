@@ -15,8 +15,10 @@ from salesml.errors import BadParameter, NotEnoughData
 from salesml.models import win_path
 from salesml.models.competing_risks import CompetingRisks
 from salesml.models.hazard_line import Line, Lived, Terms, band
+from salesml.models.hazard_trees import STEP, tune
 from salesml.models.onehot import OneHot
 from salesml.models.outlook import Outlook
+from salesml.models.person_periods import PersonPeriods
 from salesml.models.scorer import load
 from salesml.models.spells import at_risk, edges_for, known_at, quarter_left
 
@@ -94,6 +96,30 @@ def test_the_future_of_the_cutoff_changes_nothing(fitted) -> None:
     )
     again = CompetingRisks.fit(X, altered, cutoff, categorical=["pace"], trials=1, members=0)
     np.testing.assert_array_equal(model.predict(X.head(50)), again.predict(X.head(50)))
+
+
+def test_each_band_of_periods_gives_the_same_number_at_most() -> None:
+    X, spells = company(800, 3)
+    known, design = known_at(spells, START + pd.Timedelta(days=700)), OneHot.fit(X, ["pace"])
+    edges = edges_for(known)
+    frame = PersonPeriods(design, X, Terms.fit(X, ["pace"], len(edges) - 1), spells, edges, np.random.default_rng(0))
+    most = 1_200
+    drawn = np.bincount(frame.for_line(frame.rows("closes", known, most)).bands)
+    there = np.bincount(frame.for_line(frame.rows("closes", known, 10**9)).bands)
+    assert (there[1:] > 2 * there[0]).all(), "without that the rush would be drowned"
+    np.testing.assert_allclose(drawn, np.minimum(there, most / 4), rtol=0.2)
+
+
+def test_trees_are_tried_together_with_what_stands_beside_them() -> None:
+    """Half of a sum wants twice the log-odds: beside nothing more trees are best than beside what says it all already."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(6_000, 1)).astype("float32")
+    truth = 2 * x[:, 0]
+    y = (rng.random(len(x)) < expit(truth)).astype("int64")
+    early, later = (x[:4_000], y[:4_000]), (x[4_000:], y[4_000:])
+    alone, shared = (tune(early, later, beside, trials=1, seed=0, threads=1) for beside in (np.zeros(2_000), 2 * truth[4_000:]))
+    assert alone.trees > 2 * shared.trees and shared.trees == STEP
+    assert shared.log_loss is not None and alone.log_loss is not None and shared.log_loss < alone.log_loss
 
 
 def test_parts_agree_and_factors_add_up(fitted) -> None:

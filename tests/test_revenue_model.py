@@ -81,7 +81,7 @@ def test_backtest_never_sees_what_it_holds_out() -> None:
         data = revenue_history(known, "MS", LEVELS, None)
         origins = revenue._origins(40, 3, 4)
         found = revenue._candidates(data, [*origins, 40], 3, False, None)
-        rows, _ = revenue._judge(data, found, origins, 3)
+        rows, _ = revenue._judge(data, found, origins)
         judged.append(rows[rows["window"] <= 37].drop(columns="y").reset_index(drop=True))
     assert judged[0]["window"].nunique() > 5
     pd.testing.assert_frame_equal(*judged)

@@ -159,14 +159,12 @@ def quarter(day: dt.date, fiscal_year_start: int = 1) -> tuple[dt.date, dt.date]
     return start, months_later(start, 3)
 
 
-def landing(
-    history: pd.DataFrame, forecast: pd.DataFrame, period: tuple[dt.date, dt.date], measured: bool = False
-) -> Landing | None:
+def landing(history: pd.DataFrame, forecast: pd.DataFrame, period: tuple[dt.date, dt.date]) -> Landing | None:
     """Booked months plus forecast months of a period; None where no forecast month lies in it.
 
     history: month, amount (complete months); forecast: period_start, period_end, amount, lo80, hi80, lo95, hi95, one row a
-    month, beginning with the month that is not complete. With `measured`, bounds come from the running total that the forecast kept
-    with its accuracy (column accuracy, JSON), moved by what overrides moved, where it kept one.
+    month, beginning with the month that is not complete. Bounds come from the running total that the forecast kept with its accuracy
+    (column accuracy, JSON), moved by what overrides moved; where it kept none, from the months' bounds added up.
     """
     start, wanted = period
     inside = forecast[(forecast["period_start"] >= start) & (forecast["period_end"] <= wanted)]
@@ -176,7 +174,7 @@ def landing(
     months = pd.to_datetime(history["month"]).dt.date
     booked = total(history.loc[(months >= start) & (months < first), "amount"])
     sums = {name: booked + total(inside[name]) for name in ("amount", *BOUNDS)}
-    kept = _kept_total(inside) if measured and first == forecast["period_start"].min() else None
+    kept = _kept_total(inside) if first == forecast["period_start"].min() else None
     if kept is not None:
         moved = sums["amount"] - kept["amount"]
         sums |= {name: max(kept[name] + moved, booked) for name in BOUNDS}

@@ -41,7 +41,7 @@ def landing_screen(desk: Desk, moved: str = MOVING) -> str:
     parts.append(theme.facts(_facts(desk, company, found, quota)))
     parts += [theme.notice(escape(told)) for told in desk.told]
     if len(desk.board.forecast):
-        parts.append(landing.sure(desk.board, ALL_REGIONS).replace(landing.TOGETHER, ""))
+        parts.append(landing.sure(desk.board, ALL_REGIONS))
     return "".join([*parts, _basis(desk, company is not None, found is not None)])
 
 
@@ -164,7 +164,7 @@ def _basis(desk: Desk, simulated: bool, published: bool) -> str:
     else:
         told.append("The published forecast does not reach the quarter's end; the number is the simulation's.")
     if isinstance(now, str):
-        told += [f"There is no chance of the quota: {escape(now)}.", landing.TOGETHER]
+        told.append(f"There is no chance of the quota: {escape(now)}.")
     elif simulated:
         told += ["Interval and chance: the simulation of the quarter, put where the forecast lands.", escape(now.words)]
     return f'<p class="soft">{" ".join(told)}</p>'

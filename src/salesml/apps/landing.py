@@ -76,7 +76,9 @@ def sure(board: Board, region: str) -> str:
     if found.get("cover80") is not None:
         cases = f" of {text.count(int(found['n']), 'earlier month')}" if found.get("n") else ""
         told += f"; their 80{text.NARROW}% interval held in {text.percent(found['cover80'])}{cases}"
-    return f'<p class="soft">How sure: {told}. {TOGETHER}</p>'
+    landing = board.landing(region)
+    together = "" if landing is None or landing.measured else f" {TOGETHER}"
+    return f'<p class="soft">How sure: {told}.{together}</p>'
 
 
 def _no_forecast(board: Board, region: str) -> str:

@@ -81,7 +81,7 @@ def forecast_revenue(
     found = _candidates(data, [*origins, length], horizon, with_prophet, progress)
     if leads is not None:
         found[WITH_DEALS] = _with_deals(data, found[ENSEMBLE], leads, freq)
-    rows, chosen = _judge(data, found, origins, horizon)
+    rows, chosen = _judge(data, found, origins)
     past = {cut: found[chosen][cut] for cut in origins}
     now, totals = (_with_intervals(data, found[chosen][length], past, length, each) for each in (False, True))
     notes = tuple(_notes(data, origins, chosen, with_prophet, prophet))
@@ -90,7 +90,7 @@ def forecast_revenue(
     frames = [pd.DataFrame({**places, **{column: values.ravel() for column, values in made.items()}}) for made in (now, totals)]
     return RevenueForecast(
         frames[0].assign(model=chosen, note="; ".join(notes)), frames[1], by_step(rows, SEASONAL_NAIVE), rows,
-        _judge(data, found, origins, horizon, totals=True)[0], chosen, notes,
+        _judge(data, found, origins, totals=True)[0], chosen, notes,
     )  # fmt: skip
 
 
@@ -176,9 +176,7 @@ def _shares(data: RevenueHistory, cut: int) -> np.ndarray:
     return recent / recent.sum() if recent.sum() > 0 else np.full(len(data.parts), 1 / max(1, len(data.parts)))
 
 
-def _judge(
-    data: RevenueHistory, found: Forecasts, origins: list[int], horizon: int, totals: bool = False
-) -> tuple[pd.DataFrame, str]:
+def _judge(data: RevenueHistory, found: Forecasts, origins: list[int], totals: bool = False) -> tuple[pd.DataFrame, str]:
     """Backtest rows of every model and of the choice as it would have been made, and the choice now."""
     tables: list[pd.DataFrame] = []
     for cut in origins:

@@ -198,4 +198,4 @@ def _landing(
     if forecast.empty:
         return None
     company = forecast[forecast["entity_type"] == "company"]
-    return pipeline.landing(history, company, pipeline.quarter(today, workspace.settings.fiscal_year_start), measured=True)
+    return pipeline.landing(history, company, pipeline.quarter(today, workspace.settings.fiscal_year_start))

@@ -58,7 +58,7 @@ def go(driver, screen: str, told: str) -> None:
     tab.click()
     until(lambda: tab.get_attribute("aria-selected") == "true", f"the screen {screen}")
     panel = f"[role=tabpanel][aria-labelledby='{tab.get_attribute('id')}']"
-    until(lambda: told in plain(driver.find_element(By.CSS_SELECTOR, panel).text), f"{told!r} on {screen}", 20)
+    until(lambda: told in plain(driver.find_element(By.CSS_SELECTOR, panel).text), f"{told!r} on {screen}", 90)
 
 
 def plain(shown: str) -> str:

@@ -125,7 +125,9 @@ def test_three_tiny_companies_are_judged(tmp_path: Path) -> None:
     found.to_parquet(tmp_path / "results.parquet", index=False)
     kept = trial.judged(str(tmp_path / "results.parquet"), [])
     assert "simulated" in trial.reading(kept)
-    assert set(trial.verdicts(kept)) == {"win probability", "timing", "whom to meet", "revenue", "effects"}
+    assert set(trial.verdicts(kept)) == {
+        "win probability", "timing", "whom to meet", "revenue", "quarter in its fourth week", "effects",
+    }  # fmt: skip
     with pytest.raises(BadInput, match="no such file"):
         trial.judged(str(tmp_path / "nothing.parquet"), [])
 

@@ -106,14 +106,14 @@ def history(quarters: int, seed: int = 0) -> pd.DataFrame:
 
 
 def test_revenue_from_elsewhere_follows_the_past_and_needs_four_quarters():
-    drawn = quarter.others(history(12), "company", "company", 10_000.0, draws=20_000)
+    drawn = quarter.elsewhere(history(12), "company").draws("company", 10_000.0, draws=20_000)
     assert drawn is not None
     assert np.mean(drawn) == pytest.approx(3000, rel=0.05)
     assert np.std(drawn) == pytest.approx(np.sqrt(10_000), rel=0.6)
-    small = quarter.others(history(12), "rep", "small", 40.0)
+    small = quarter.elsewhere(history(12), "rep").draws("small", 40.0)
     assert small is not None and small.max() < 200 and small.min() >= min(history(12)["other"].min(), 0)
-    assert quarter.others(history(3), "company", "company", 10_000.0) is None
-    assert quarter.others(history(12), "rep", "new", 0.0) is None
+    assert quarter.elsewhere(history(3), "company").draws("company", 10_000.0) is None
+    assert quarter.elsewhere(history(12), "rep").draws("new", 0.0) is None
 
 
 def test_chance_of_a_quota_coverage_and_the_coverage_needed():

@@ -104,7 +104,7 @@ def test_without_leads_the_history_speaks_alone() -> None:
     assert all(np.array_equal(made, one.history) for made, one in zip(with_leads(past), past, strict=True))
 
 
-def test_deals_and_the_rest_make_up_a_months_revenue(tiny_workspace: Workspace) -> None:
+def test_the_rest_is_no_more_than_a_months_revenue(tiny_workspace: Workspace) -> None:
     tables = Lake(tiny_workspace).open()
     view = visible(tables, "2026-06-10")
     assert view.as_of is not None

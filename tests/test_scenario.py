@@ -49,8 +49,8 @@ def made(shock: float = 0.05, n: int = 60, fresh: float = 0.4) -> Base:
     drawn = quarter.simulate(deals, shock, DRAWS)
     won = np.stack([drawn["company", "company"].to_numpy(), drawn["region", "North"].to_numpy()])
     other = [
-        quarter.others(history, "company", "company", 300_000.0, DRAWS, 1),
-        quarter.others(history, "region", "North", 200_000.0, DRAWS, 2),
+        quarter.elsewhere(history, "company").draws("company", 300_000.0, DRAWS, 1),
+        quarter.elsewhere(history, "region").draws("North", 200_000.0, DRAWS, 2),
     ]
     arrivals = pd.DataFrame({"since": [5.0, 20, 40, 10], "days": [30.0, 20, 15, 60], "left": 60.0, "amount": [100.0, 200, 300, 50]})
     return base(

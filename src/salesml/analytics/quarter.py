@@ -114,7 +114,8 @@ def shock_size(past: pd.DataFrame) -> Shock:
 class Elsewhere:
     """What a level's past quarters brought beside their open deals: `share` of trailing revenue, `variance` in proportion to it.
 
-    own: by name, sums of other and trailing; weight: trailing of four mean quarters; least: the lowest seen, or 0.
+    own: by name, sums of other and trailing; weight: trailing of four mean quarters; least: the lowest seen, or 0. The variance is
+    the level's, so that one small rep's quarter says little.
     """
 
     quarters: int
@@ -125,7 +126,11 @@ class Elsewhere:
     own: dict[str, tuple[float, float]]
 
     def draws(self, name: str, trailing: float, draws: int = DRAWS, seed: int = 0) -> np.ndarray | None:
-        """`others` of a name of the level."""
+        """Draws of what a name will have from elsewhere than the open deals before the quarter ends; None below 4 past quarters.
+
+        Expected is `trailing` of today (revenue of the half-year before, currency) × the share of the past, the name's own drawn towards
+        the level's as if by four quarters more; Student's t with as many degrees of freedom as quarters less one, never below `least`.
+        """
         if self.quarters < LEAST_QUARTERS or not trailing > 0:
             return None
         other, before = self.own.get(name, (0.0, 0.0))
@@ -135,7 +140,9 @@ class Elsewhere:
 
 
 def elsewhere(history: pd.DataFrame, level: str) -> Elsewhere:
-    """A level's `Elsewhere`; history as `others` takes it."""
+    """A level's `Elsewhere`. history: one row per level, name and past quarter: other (currency), trailing (revenue of the half-year
+    before, currency).
+    """
     rows = history[(history["level"] == level) & (history["trailing"] > 0)]
     quarters = int(rows["quarter"].nunique())
     if quarters < LEAST_QUARTERS:
@@ -144,19 +151,6 @@ def elsewhere(history: pd.DataFrame, level: str) -> Elsewhere:
     variance = ((rows["other"] - share * rows["trailing"]) ** 2 / rows["trailing"]).sum() / (len(rows) - 1)
     own = {str(name): (mine["other"].sum(), mine["trailing"].sum()) for name, mine in rows.groupby("name")}
     return Elsewhere(quarters, share, variance, LEAST_QUARTERS * rows["trailing"].mean(), min(rows["other"].min(), 0.0), own)
-
-
-def others(
-    history: pd.DataFrame, level: str, name: str, trailing: float, draws: int = DRAWS, seed: int = 0
-) -> np.ndarray | None:
-    """Draws of the revenue that will come from elsewhere than the open deals before the quarter ends; None below 4 past quarters.
-
-    history: one row per level, name and past quarter: other (currency), trailing (revenue of the half-year before, currency).
-    Expected is `trailing` of today × the share other ÷ trailing of the past, that of a name drawn towards its level's as if
-    by four quarters more; the variance is the level's, in proportion to trailing, so that one small rep's quarter says
-    little; Student's t with as many degrees of freedom as quarters less one, never below what was seen, or 0.
-    """
-    return elsewhere(history, level).draws(name, trailing, draws, seed)
 
 
 def chance_of_quota(

@@ -82,7 +82,7 @@ def base(
 
     deals: amount, p_quarter, region, team, rep, industry; quotas: level, name, label, quota, booked with the draws `drawn` (won, other
     with missing for unknown), one row each, the company first; booked, trailing: revenue rows of the quarter so far and of the past
-    half-year: amount, region, team, rep, industry; history: as `quarter.others` takes it. Regions, teams and reps without a quota get
+    half-year: amount, region, team, rep, industry; history: as `quarter.elsewhere` takes it. Regions, teams and reps without a quota get
     draws of their own.
     """
     cells, (of_deals, of_booked, of_trailing) = _cells(deals, booked, trailing)
@@ -97,23 +97,13 @@ def base(
     luck = Luck.of(chances, shock, drawn[0].shape[1])
     cells_won = luck.won(chances, amounts, of_deals, len(cells))
     nodes, member = _nodes(cells, quotas, labels or {})
-    extra = nodes.iloc[len(quotas) :]
-    rows = member[len(quotas) :]
-    won = np.vstack([drawn[0], rows @ cells_won])
-    nodes.loc[extra.index, "booked"] = rows @ cells["booked"].to_numpy()
-    money = rows @ lately
-    past = {level: quarter.elsewhere(history, level) for level in quarter.LEVELS}
-    others = [
-        past[level].draws(name, float(money[place]), drawn[0].shape[1], len(quotas) + place + 1)
-        for place, (level, name) in enumerate(zip(extra["level"], extra["name"], strict=True))
-    ]
-    empty = np.full(drawn[0].shape[1], np.nan)
-    other = np.vstack([drawn[1], *(empty if one is None else one for one in others)])
+    alone = member[len(quotas) :]
+    nodes.loc[nodes.index[len(quotas) :], "booked"] = alone @ cells["booked"].to_numpy()
+    other = _elsewhere(nodes, len(quotas), alone @ lately, history, drawn[1])
     known = ~np.isnan(other[:, 0])
-    industries = _industries(trailing, of_trailing)
     return Base(
-        deals.reset_index(drop=True), nodes, cells, industries, won, np.where(known[:, None], other, 0.0), known, member,
-        cells_won, luck, fresh, arrivals, days_left, pace,
+        deals.reset_index(drop=True), nodes, cells, _industries(trailing, of_trailing), np.vstack([drawn[0], alone @ cells_won]),
+        np.where(known[:, None], other, 0.0), known, member, cells_won, luck, fresh, arrivals, days_left, pace,
     )  # fmt: skip
 
 
@@ -147,6 +137,18 @@ def _nodes(cells: pd.DataFrame, quotas: pd.DataFrame, labels: dict[str, str]) ->
     rows = [place[key] for key in zip(named["level"], named["name"], strict=True)]
     ones = np.ones(len(rows))
     return nodes, sparse.csr_matrix((ones, (rows, named["row"])), shape=(len(nodes), len(cells)))
+
+
+def _elsewhere(nodes: pd.DataFrame, first: int, trailing: np.ndarray, history: pd.DataFrame, drawn: np.ndarray) -> np.ndarray:
+    """Draws from elsewhere by node: those `drawn` for the nodes before `first`, then made from the others' `trailing` revenue."""
+    past, count = {level: quarter.elsewhere(history, level) for level in quarter.LEVELS}, drawn.shape[1]
+    alone = nodes.iloc[first:]
+    found = [
+        past[level].draws(name, float(money), count, seed=first + place + 1)
+        for place, (level, name, money) in enumerate(zip(alone["level"], alone["name"], trailing, strict=True))
+    ]
+    empty = np.full(count, np.nan)
+    return np.vstack([drawn, *(empty if one is None else one for one in found)])
 
 
 def _industries(trailing: pd.DataFrame, cells: np.ndarray) -> pd.DataFrame:

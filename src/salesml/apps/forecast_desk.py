@@ -53,7 +53,8 @@ class Parts:
         """The tree of nodes down to the reps, each with what is said of its quarter."""
         from salesml.workflows.calls import forecast_call
 
-        return _attempt(lambda: forecast_call(self.board.workspace, self.board.as_of, self.scores))
+        seen = None if isinstance(self.picture, str) else self.picture
+        return _attempt(lambda: forecast_call(self.board.workspace, self.board.as_of, self.scores, seen=seen))
 
     @cached_property
     def change(self) -> Change | str:
@@ -83,7 +84,7 @@ class Parts:
     @cached_property
     def scores(self) -> pd.DataFrame | None:
         """The champion's scores of the open deals: those kept for the instant, else made now; None without a champion."""
-        from salesml.workflows.call_landings import current_scores
+        from salesml.workflows.quarter import champions_scores
 
         at = self.board
         kept = at.deals[["opportunity_id", "probability", "p_quarter"]]
@@ -91,7 +92,7 @@ class Parts:
             whole = kept["probability"].notna().all() and kept["p_quarter"].notna().nunique() <= 1
             if whole:
                 return kept if kept["p_quarter"].notna().all() else kept.drop(columns="p_quarter")
-        return current_scores(at.workspace, at.as_of)
+        return champions_scores(at.workspace, at.as_of)
 
     def has(self, part: str) -> bool:
         """Whether a part has been made already."""

@@ -13,11 +13,10 @@ import pyarrow as pa
 from salesml.contracts import table
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, Tables, View, visible
-from salesml.workflows.overview import champions
-from salesml.workflows.quarter import chances, picture, quota_rows
+from salesml.workflows import quarter_facts as facts
+from salesml.workflows.quarter import Picture, chances, picture, quota_rows
 from salesml.workspace import Workspace
 
-MODEL = "deal_outcome"
 LANDING = "quarter_landing"
 FRESH = dt.timedelta(days=8)
 KEYS = ["level", "name"]
@@ -30,15 +29,21 @@ def quotas(view: View, start: dt.date, end: dt.date) -> pd.DataFrame:
 
 
 def landings(
-    workspace: Workspace, tables: Tables, instant: dt.datetime, nodes: pd.DataFrame, scores: pd.DataFrame | None = None
+    workspace: Workspace,
+    tables: Tables,
+    instant: dt.datetime,
+    nodes: pd.DataFrame,
+    scores: pd.DataFrame | None = None,
+    seen: Picture | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Where each node's quarter lands, and in words where deals' chances come from; no rows and the reason where it is not known.
 
-    nodes: level, name. scores as `workflows.health.pipeline_health` takes them. Columns: level, name, model (median of the
-    landing), lo80, hi80, model_mean, open_amount (currency). Nodes with a quota have the numbers of `workflows.quarter.picture`.
+    nodes: level, name. scores as `workflows.health.pipeline_health` takes them; seen: the picture by them, where it is made already.
+    Columns: level, name, model (median of the landing), lo80, hi80, model_mean, open_amount (currency). Nodes with a quota have the
+    numbers of `workflows.quarter.picture`.
     """
     try:
-        now = picture(workspace, tables, instant, scores)
+        now = picture(workspace, tables, instant, scores) if seen is None else seen
     except NotEnoughData as lack:
         return pd.DataFrame(columns=NUMBERS), f"The model has no number: {lack}."
     found = now.quotas.drop(columns="rate_probability")
@@ -48,15 +53,6 @@ def landings(
         found = pd.concat([found, chances(now.deals, now.shock, now.books, more, now.now, scaled=now.draws.scaled)[0]])
     mean = found["booked"] + found["expected"] + found["other"].fillna(0.0)
     return found.assign(model=found["median"], model_mean=mean)[NUMBERS].merge(nodes[KEYS], on=KEYS), now.words
-
-
-def current_scores(workspace: Workspace, instant: dt.datetime) -> pd.DataFrame | None:
-    """Open deals scored by the champion as of an instant (kept as predictions); None without a champion."""
-    if MODEL not in dict(champions(workspace)):
-        return None
-    from salesml.workflows.deals import score_deals
-
-    return score_deals(workspace, instant)
 
 
 def landings_then(
@@ -112,11 +108,8 @@ def _scores_then(workspace: Workspace, tables: Tables, instant: dt.datetime, sta
     None where none were: a model trained later knows too much.
     """
     view, oldest = visible(tables, instant), max(instant - FRESH, workspace.instant(start))
-    rows = view.facts("prediction")
-    rows = rows.filter(rows.model == MODEL, rows.as_of >= oldest, rows.as_of <= instant)
-    frame = view.frame(rows.select("entity_id", "target", "point", "as_of", "known_at"))
-    if frame.empty:
-        return None
-    newest = frame.sort_values(["as_of", "known_at"]).drop_duplicates(["entity_id", "target"], keep="last")
-    wide = newest.pivot(index="entity_id", columns="target", values="point").rename_axis(index="opportunity_id", columns=None)
-    return wide.rename(columns={"won": "probability", "won_in_quarter": "p_quarter"}).reset_index()
+    rows = facts.predictions(view)
+    rows = rows.filter(rows.as_of >= oldest, rows.as_of <= instant)
+    found = view.frame(rows.select("target", "point", "as_of", "known_at", opportunity_id=rows.entity_id))
+    newest = found.sort_values(["as_of", "known_at"]).drop_duplicates(["opportunity_id", "target"], keep="last")
+    return facts.as_scores(newest) if len(newest) else None

@@ -29,7 +29,8 @@ from salesml.workflows.call_facts import (
     money_of_quarter,
     standing,
 )
-from salesml.workflows.call_landings import KEYS, current_scores, landings, quotas
+from salesml.workflows.call_landings import KEYS, landings, quotas
+from salesml.workflows.quarter import Picture, champions_scores
 from salesml.workspace import Workspace
 
 LONGEST_NOTE = 1_000
@@ -121,12 +122,14 @@ def forecast_call(
     as_of: str | dt.date | dt.datetime | None = None,
     scores: pd.DataFrame | None = None,
     trust: pd.DataFrame | None = None,
+    seen: Picture | None = None,
 ) -> ForecastCall:
     """The call of the fiscal quarter that as_of lies in (default: the start of the day after the last fact).
 
     Nodes: the company, its regions, teams and reps with a quota, open deals, revenue or a call in the quarter, and who is above
     them. Of several authors' calls for a node the newest stands. `scores` as `workflows.health.pipeline_health` takes them (else
-    the champion scores the deals, else rates of past quarters serve); `trust`: `workflows.call_record.CallRecord.trust`.
+    the champion scores the deals, else rates of past quarters serve); `trust`: `workflows.call_record.CallRecord.trust`;
+    `seen`: the instant's `workflows.quarter.picture`, where it is made already.
     """
     tables = Lake(workspace).open()
     instant = tables.instant(as_of)
@@ -136,11 +139,11 @@ def forecast_call(
     said = standing(call_facts(view), start)
     won, entries = money_of_quarter(view, start, end)
     tied = parts.tie_out(won, entries)
-    if scores is None:
-        scores = current_scores(workspace, instant)
+    if scores is None and seen is None:
+        scores = champions_scores(workspace, instant)
     present = pd.concat([targets[KEYS], said[KEYS], tied[KEYS], _with_open_deals(view)]).drop_duplicates()
     nodes = parts.tree(known.people, known.teams, present)
-    model, words = landings(workspace, tables, instant, nodes, scores)
+    model, words = landings(workspace, tables, instant, nodes, scores, seen)
     rows = nodes.merge(model, "left", KEYS).merge(targets[[*KEYS, "quota"]], "left", KEYS)
     rows = rows.merge(tied[[*KEYS, "finance"]].rename(columns={"finance": "booked"}), "left", KEYS)
     newest = said.drop_duplicates(KEYS, keep="last")[[*KEYS, "amount", "author", "note", "known_at"]]

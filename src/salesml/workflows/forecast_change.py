@@ -12,13 +12,13 @@ from salesml.analytics import forecast_change as parts_of
 from salesml.analytics.pipeline import quarter
 from salesml.errors import BadParameter
 from salesml.lake import Lake, Tables, visible
+from salesml.workflows import quarter_facts as facts
 from salesml.workflows.adjustments import in_force
 from salesml.workflows.deals import MODEL, score_deals
 from salesml.workflows.overview import champions, reigns
 from salesml.workflows.quarter import picture
 from salesml.workspace import Workspace
 
-TARGETS = {"won": "probability", "won_in_quarter": "p_quarter"}
 BACK = dt.timedelta(days=7)
 STATE = ["status", "amount", "currency", "close_date", "name", "owner_id", "deleted"]
 
@@ -150,12 +150,10 @@ def _chances(
 def _kept(tables: Tables, instant: dt.datetime, version: int) -> pd.DataFrame:
     """What a version's kept predictions say for exactly that instant: opportunity_id, probability, p_quarter (missing if it has none)."""
     view = visible(tables, dt.datetime.now(dt.UTC))
-    rows = view.facts("prediction")
-    rows = rows.filter(rows.model == MODEL, rows.model_version == str(version), rows.as_of == instant, rows.target.isin(list(TARGETS)))
-    rows = rows.filter(rows.horizon_days.isnull() | (rows.target != "won"))
+    rows = facts.predictions(view)
+    rows = rows.filter(rows.model_version == str(version), rows.as_of == instant)
     found = view.frame(rows.select("target", "point", opportunity_id=rows.entity_id))
-    found = found.drop_duplicates(["opportunity_id", "target"]).pivot(index="opportunity_id", columns="target", values="point")
-    return found.reindex(columns=list(TARGETS)).rename(columns=TARGETS).dropna(subset="probability").reset_index()
+    return facts.as_scores(found.drop_duplicates(["opportunity_id", "target"]))
 
 
 def _version(workspace: Workspace, instant: dt.datetime) -> int | None:

@@ -12,8 +12,7 @@ from salesml.analytics import cycle, health, pipeline, quarter
 from salesml.analytics.stages import bottlenecks, timeline, visits
 from salesml.errors import NotEnoughData
 from salesml.lake import Lake, Tables, visible
-from salesml.workflows.quarter import Picture, picture
-from salesml.workflows.scenario_base import champions_scores
+from salesml.workflows.quarter import Picture, champions_scores, picture
 from salesml.workspace import Workspace
 
 BACK = 7

@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 
 from salesml.analytics import health, pipeline, quarter
+from salesml.analytics.published import AGREE
 from salesml.analytics.revenue import basis, monthly
 from salesml.errors import NotEnoughData
 from salesml.lake import Tables, View, visible
 from salesml.workflows import quarter_facts as facts
+from salesml.workflows.deals import MODEL, score_deals
 from salesml.workflows.overrides import current_forecast
+from salesml.workflows.overview import champions
 from salesml.workspace import Workspace
 
 QUARTERS = 12
@@ -60,6 +63,11 @@ class Draws:
     won: np.ndarray
     other: np.ndarray
     scaled: float = 1.0
+
+
+def champions_scores(workspace: Workspace, instant: dt.datetime) -> pd.DataFrame | None:
+    """Scores of the deals open at an instant by the champion of the deal model (kept as predictions); None without one."""
+    return score_deals(workspace, instant) if MODEL in dict(champions(workspace)) else None
 
 
 def picture(workspace: Workspace, tables: Tables, instant: dt.datetime, scores: pd.DataFrame | None = None) -> Picture:
@@ -184,12 +192,10 @@ def forecast_lands(workspace: Workspace, view: View, now: pd.Series) -> float | 
     if found.made_for != view.as_of:
         return None
     months = found.frame[found.frame["level"] == quarter.COMPANY]
-    inside = months[months["month"].dt.date.between(now["start"], now["end"], inclusive="left")]
-    if inside.empty or pipeline.months_later(inside["month"].max().date(), 1) != now["end"]:
-        return None
-    history = monthly(view, basis(view))
-    over = history[history["month"].dt.date.between(now["start"], inside["month"].min().date(), inclusive="left")]
-    return float(pipeline.total(over["amount"]) + pipeline.total(inside["amount"]))
+    starts = months["month"].dt.date
+    months = months.assign(period_start=starts, period_end=[pipeline.months_later(start, 1) for start in starts])
+    landing = pipeline.landing(monthly(view, basis(view)), months, (now["start"], now["end"]))
+    return float(landing.amount) if landing is not None and landing.complete else None
 
 
 def _agrees(quotas: pd.DataFrame, lands: float | None, currency: str) -> str:
@@ -197,7 +203,7 @@ def _agrees(quotas: pd.DataFrame, lands: float | None, currency: str) -> str:
     if lands is None:
         return "No revenue forecast was published for this instant, so what comes from elsewhere is what past quarters say."
     mean = quotas[["booked", "expected", "other"]].iloc[0].sum()
-    if abs(mean - lands) <= 0.005 * abs(lands):
+    if abs(mean - lands) <= AGREE * abs(lands):
         return f"What comes from elsewhere is scaled so that the quarter's mean is that of the revenue forecast, {lands:,.0f} {currency}."
     return (
         f"The revenue forecast published for this instant lands at {lands:,.0f} {currency}, the sum of what is told here at {mean:,.0f}: "

@@ -13,8 +13,11 @@ from salesml.analytics import health, pipeline, quarter, revenue
 from salesml.errors import NotEnoughData
 from salesml.features.spines import deal_lives
 from salesml.lake import Tables, View, visible
+from salesml.workflows.deals import MODEL
 
 LATELY = pd.Timedelta(days=182)
+TARGETS = {"won": "probability", "won_in_quarter": "p_quarter"}
+"""Targets of the deal model's predictions, and what they are called as scores."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,18 @@ def sums(rows: pd.DataFrame) -> pd.Series:
     member = quarter.memberships(rows)
     amounts = rows["amount"].astype("float64").fillna(0.0).to_numpy()[member["row"]]
     return member.assign(amount=amounts).groupby(["level", "name"])["amount"].sum()
+
+
+def predictions(view: View) -> Any:
+    """Ibis rows of the deal model's kept predictions in TARGETS; of `won`, those of the end, not within some days."""
+    rows = view.facts("prediction")
+    return rows.filter(rows.model == MODEL, rows.target.isin(list(TARGETS)), rows.horizon_days.isnull() | (rows.target != "won"))
+
+
+def as_scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """Predictions (opportunity_id, target, point; one a deal and target) as scores: opportunity_id, probability, p_quarter or missing."""
+    wide = rows.pivot(index="opportunity_id", columns="target", values="point").rename_axis(columns=None)
+    return wide.reindex(columns=list(TARGETS)).rename(columns=TARGETS).dropna(subset="probability").reset_index()
 
 
 def labels(view: View) -> dict[str, str]:

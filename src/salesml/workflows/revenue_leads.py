@@ -34,10 +34,9 @@ def revenue_leads(workspace: Workspace, tables: Tables, instant: dt.datetime, ho
     entries = entries.assign(month=local.dt.year * 12 + local.dt.month, series=_series(entries, regions))
     origins = _origins(workspace, instant, lives["first_known_at"].min())
     deals = _deals(tables, lives, origins).assign(series=lambda rows: _series(rows, regions))
-    since = entries.merge(origins, "cross")
-    since = since.assign(ahead=since["month"] - since["number"])
+    since = pd.concat([_ahead(entries, row, horizon) for row in origins.itertuples()], ignore_index=True)
     so_far = since[(since["ahead"] == 0) & (since["at"] < since["when"])]
-    since = since[(since["at"] >= since["when"]) & (since["ahead"] < horizon)]
+    since = since[since["at"] >= since["when"]]
     open_then = pd.MultiIndex.from_frame(deals[["origin", "opportunity_id"]])
     theirs = pd.MultiIndex.from_frame(since[["origin", "opportunity_id"]]).isin(open_then)
     cells = pipeline_months.cells(deals, since[theirs], horizon)
@@ -54,6 +53,12 @@ def revenue_leads(workspace: Workspace, tables: Tables, instant: dt.datetime, ho
         wide.loc[:, wide.columns >= origins["number"].max() - row.number] = np.nan
         rest[row.origin] = wide
     return Leads(brought, rest)
+
+
+def _ahead(entries: pd.DataFrame, origin: Any, horizon: int) -> pd.DataFrame:
+    """Entries of an origin's month and those after it, `ahead` of it by so many months."""
+    rows = entries[entries["month"].between(origin.number, origin.number + horizon - 1)]
+    return rows.assign(origin=origin.origin, when=origin.when, ahead=rows["month"] - origin.number)
 
 
 def _series(rows: pd.DataFrame, regions: bool) -> pd.Series:

@@ -14,21 +14,11 @@ from salesml.features.deals import DEALS
 from salesml.lake import Tables, View, visible
 from salesml.models.outlook import Outlook
 from salesml.workflows import quarter_facts as facts
-from salesml.workflows.overview import champions
+from salesml.workflows.deals import MODEL
 from salesml.workflows.quarter import Picture, picture
 from salesml.workspace import Workspace
 
-MODEL = "deal_outcome"
 DAY = pd.Timedelta(days=1)
-
-
-def champions_scores(workspace: Workspace, instant: dt.datetime) -> pd.DataFrame | None:
-    """Scores of the deals open at an instant by the champion of the deal model (kept); None without one."""
-    if MODEL not in dict(champions(workspace)):
-        return None
-    from salesml.workflows.deals import score_deals
-
-    return score_deals(workspace, instant)
 
 
 def recomputable(

@@ -18,8 +18,8 @@ from salesml.lake import Lake
 from salesml.state import scenarios as kept
 from salesml.state.scenarios import Saved
 from salesml.workflows import signed
-from salesml.workflows.quarter import Picture
-from salesml.workflows.scenario_base import champions_scores, recomputable
+from salesml.workflows.quarter import Picture, champions_scores
+from salesml.workflows.scenario_base import recomputable
 from salesml.workflows.scenario_words import lever_words, needed_words, notes, sentence
 from salesml.workspace import Workspace
 

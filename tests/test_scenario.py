@@ -36,7 +36,7 @@ def entries(n: int, seed: int) -> pd.DataFrame:
     return rows.assign(amount=rows["amount"].fillna(5_000.0))
 
 
-def made(shock: float = 0.05, n: int = 60, fresh: float = 0.4) -> Base:
+def made(shock: float = 0.05, n: int = 60, fresh: float = 0.4, scaled: float = 1.0) -> Base:
     deals, booked, trailing = open_deals(n), entries(20, 2), entries(50, 3)
     history = pd.DataFrame(
         [("company", "company", q, 90_000.0 + 9_000 * (q % 3), 300_000.0) for q in range(6)]
@@ -55,7 +55,7 @@ def made(shock: float = 0.05, n: int = 60, fresh: float = 0.4) -> Base:
     arrivals = pd.DataFrame({"since": [5.0, 20, 40, 10], "days": [30.0, 20, 15, 60], "left": 60.0, "amount": [100.0, 200, 300, 50]})
     return base(
         deals, shock, quotas, (won, np.stack(other)), booked, trailing, history, fresh, arrivals, 60.0,
-        lambda days, other: np.full(n, np.clip(other / days, 0, 2)), {"r1": "Rita"},
+        lambda days, other: np.full(n, np.clip(other / days, 0, 2)), {"r1": "Rita"}, scaled,
     )  # fmt: skip
 
 
@@ -94,6 +94,13 @@ def test_no_change_is_the_base_exactly(case, unchanged):
     assert unchanged.parts[["expected", "probability"]].fillna(0).eq(0).all().all() and set(unchanged.parts["lever"]) == {TOGETHER}
     assert set(zip(nodes["level"], nodes["name"], strict=True)) >= {("rep", "r1"), ("team", "t1"), ("region", "South")}
     assert nodes.set_index("name").loc["r1", "label"] == "Rita"
+
+
+def test_what_comes_from_elsewhere_is_scaled_for_nodes_without_a_quota_too(case):
+    half, south = made(scaled=0.5), int(np.flatnonzero(case.nodes["name"].eq("South"))[0])
+    assert case.known[south]
+    np.testing.assert_array_equal(half.other[south], case.other[south] / 2)
+    np.testing.assert_array_equal(half.other[:2], case.other[:2])  # they came scaled
 
 
 def test_a_node_tells_its_chance_its_gap_and_what_is_missing_where_it_is_missed(case, unchanged):

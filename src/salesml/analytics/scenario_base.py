@@ -77,13 +77,14 @@ def base(
     days_left: float,
     pace: Pace,
     labels: dict[str, str] | None = None,
+    scaled: float = 1.0,
 ) -> Base:
     """The base case from a picture of the quarter (`workflows.quarter`).
 
     deals: amount, p_quarter, region, team, rep, industry; quotas: level, name, label, quota, booked with the draws `drawn` (won, other
     with missing for unknown), one row each, the company first; booked, trailing: revenue rows of the quarter so far and of the past
     half-year: amount, region, team, rep, industry; history: as `quarter.elsewhere` takes it. Regions, teams and reps without a quota get
-    draws of their own.
+    draws of their own, those from elsewhere times `scaled`, as the quotas' have been.
     """
     cells, (of_deals, of_booked, of_trailing) = _cells(deals, booked, trailing)
     lately = np.bincount(of_trailing, trailing["amount"].astype("float64").fillna(0).clip(lower=0), len(cells))
@@ -99,7 +100,7 @@ def base(
     nodes, member = _nodes(cells, quotas, labels or {})
     alone = member[len(quotas) :]
     nodes.loc[nodes.index[len(quotas) :], "booked"] = alone @ cells["booked"].to_numpy()
-    other = _elsewhere(nodes, len(quotas), alone @ lately, history, drawn[1])
+    other = np.vstack([drawn[1], scaled * _elsewhere(nodes.iloc[len(quotas) :], alone @ lately, history, drawn[1].shape)])
     known = ~np.isnan(other[:, 0])
     return Base(
         deals.reset_index(drop=True), nodes, cells, _industries(trailing, of_trailing), np.vstack([drawn[0], alone @ cells_won]),
@@ -139,16 +140,14 @@ def _nodes(cells: pd.DataFrame, quotas: pd.DataFrame, labels: dict[str, str]) ->
     return nodes, sparse.csr_matrix((ones, (rows, named["row"])), shape=(len(nodes), len(cells)))
 
 
-def _elsewhere(nodes: pd.DataFrame, first: int, trailing: np.ndarray, history: pd.DataFrame, drawn: np.ndarray) -> np.ndarray:
-    """Draws from elsewhere by node: those `drawn` for the nodes before `first`, then made from the others' `trailing` revenue."""
-    past, count = {level: quarter.elsewhere(history, level) for level in quarter.LEVELS}, drawn.shape[1]
-    alone = nodes.iloc[first:]
+def _elsewhere(nodes: pd.DataFrame, trailing: np.ndarray, history: pd.DataFrame, before: tuple[int, ...]) -> np.ndarray:
+    """Draws from elsewhere by node, from each one's `trailing` revenue; missing where unknown. `before`: how many have them, and draws."""
+    past, (first, count) = {level: quarter.elsewhere(history, level) for level in quarter.LEVELS}, before
     found = [
         past[level].draws(name, float(money), count, seed=first + place + 1)
-        for place, (level, name, money) in enumerate(zip(alone["level"], alone["name"], trailing, strict=True))
+        for place, (level, name, money) in enumerate(zip(nodes["level"], nodes["name"], trailing, strict=True))
     ]
-    empty = np.full(count, np.nan)
-    return np.vstack([drawn, *(empty if one is None else one for one in found)])
+    return np.array([np.full(count, np.nan) if one is None else one for one in found]).reshape(len(nodes), count)
 
 
 def _industries(trailing: pd.DataFrame, cells: np.ndarray) -> pd.DataFrame:

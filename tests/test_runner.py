@@ -205,8 +205,8 @@ LEFTOVER = "import subprocess; child = subprocess.Popen(['sleep', '300']); print
         ("1 / 0", {}, "failed", "ZeroDivisionError"),
         ("import sys; sys.exit(0)", {}, "failed", "EndedEarly"),
         pytest.param("input('?')", {}, "failed", "StdinNotImplementedError", marks=pytest.mark.slow),
-        ("import time; time.sleep(20)", {"cell_timeout_s": 1}, "timeout", "Timeout"),
-        pytest.param("import time; time.sleep(20)", {"timeout_s": 4}, "timeout", "Timeout", marks=pytest.mark.slow),
+        ("import time; time.sleep(600)", {"cell_timeout_s": 1}, "timeout", "Timeout"),
+        pytest.param("import time; time.sleep(600)", {"timeout_s": 4}, "timeout", "Timeout", marks=pytest.mark.slow),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", {}, "killed", "DeadKernel"),
     ],
     ids=["error", "exit", "input", "cell-timeout", "whole-timeout", "killed"],
@@ -218,7 +218,7 @@ def test_bad_ends_keep_the_last_good_report(workspace, tmp_path, cell, limits, s
     source = notebook(tmp_path / "n", LEFTOVER, cell, "print('not reached')")
     began = time.monotonic()
     done = run_notebook(workspace, source, **limits)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 300, "ended by its limit, not by itself"
     assert (done.status, done.error["name"]) == (status, name)
     assert done.error["cell"] == 4 and done.error["title"] == "Probe"
     assert html.read_text() == "the last good one"

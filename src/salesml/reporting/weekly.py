@@ -117,7 +117,10 @@ def worth(found: Brief) -> str:
             "No model surely tells winners apart better than plain rates in what is known so far: the probabilities are "
             "how often deals like these were won before."
         )
-    return "The probabilities of a win come from a model that beat its baseline on later deals and is calibrated."
+    return (
+        "The probabilities of a win come from a model that beat its baseline on later deals; how far they mean what they say is in "
+        "the certificate (salesml certificate)."
+    )
 
 
 def open_deals(found: Brief) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from salesml.errors import BadInput
-from salesml.trial.runner import COLUMNS, Plan, run, summary
+from salesml.trial.runner import COLUMNS, FIGURES, Plan, run, summary
 
 SHARES = ("covered", "bias", "estimate", "truth", "cover80", "cover95", "cover80_noiseless", "cover95_noiseless")
 """Figures told by their mean over companies: in one company some are yes or no."""
@@ -38,10 +38,13 @@ def verdicts(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
     effect = told["part"].str.startswith("effect of ")
     name = (told["part"].str.removeprefix("effect of ") + ": " + told["method"]).where(effect, told["method"])
     told = told.assign(row=name + ", " + told["preset"] + ", " + told["family"])
+    told["place"] = told["method"].map({method: place for place, method in enumerate(found["method"].unique())})
+    told = told.sort_values("place", kind="stable")
     told["part"] = told["part"].replace({"effect of a meeting": "effects", "effect of nurture mails": "effects"})
     tables = {}
     for part, rows in told.groupby("part", sort=False):
         wide = rows.pivot_table(index=["row", "worlds"], columns="metric", values="shown", aggfunc="first", sort=False)
+        wide = wide[[metric for metric in FIGURES if metric in wide]]
         tables[str(part)] = wide.rename_axis(columns=None).reset_index().rename(columns={"row": "method"})
     return tables
 

@@ -81,7 +81,7 @@ def what_changed(
     return Change(
         begin, until, start, end, workspace.settings.currency, before, after, causes, found.join(names, on="opportunity_id"),
         parts_of.behind(found).join(names, on="opportunity_id"), versions,
-        _sentence(workspace, begin, until, (before, after), causes), tuple(notes), tables.head.id,
+        _sentence(workspace, (start, end), (begin, until), (before, after), causes), tuple(notes), tables.head.id,
     )  # fmt: skip
 
 
@@ -172,12 +172,16 @@ def _chance_words(versions: tuple[int | None, int | None]) -> str:
 
 
 def _sentence(
-    workspace: Workspace, begin: dt.datetime, until: dt.datetime, worth: tuple[Decimal, Decimal], causes: pd.DataFrame
+    workspace: Workspace,
+    period: tuple[dt.date, dt.date],
+    between: tuple[dt.datetime, dt.datetime],
+    worth: tuple[Decimal, Decimal],
+    causes: pd.DataFrame,
 ) -> str:
-    before, after = worth
+    (start, end), (begin, until), (before, after) = period, between, worth
     days = f"from {workspace.local_date(begin):%A %-d %B %Y} to {workspace.local_date(until):%A %-d %B %Y}"
     money = f"{before:,.2f} to {after:,.2f} {workspace.settings.currency} ({after - before:+,.2f})"
-    told = f"Revenue expected from deals this quarter went from {money} {days}"
+    told = f"Revenue expected from deals in {start:%B} to {end - dt.timedelta(days=1):%B %Y} went from {money} {days}"
     moved = causes[causes["amount"].astype(bool)]
     if moved.empty:
         return f"{told}: nothing moved it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.special import expit, logit
 from salesml.errors import BadParameter, NotEnoughData
 from salesml.models import win_path
 from salesml.models.competing_risks import CompetingRisks
+from salesml.models.hazard_head import bend
 from salesml.models.hazard_line import Line, Lived, Terms, band
 from salesml.models.hazard_trees import STEP, tune
 from salesml.models.onehot import OneHot
@@ -266,3 +268,25 @@ def test_common_values_get_columns_and_the_rest_share_one() -> None:
     matrix = design.matrix(X)
     assert len(design.levels["city"]) == 26 and "c1" in design.levels["city"]
     assert (matrix[:, design.owners == 0].sum(axis=1) == 1).all() and matrix[:, -1].tolist() == X["n"].tolist()
+
+
+def test_what_is_held_back_is_bent_to_what_happened_and_few_outcomes_bend_little() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(-1, 1.5, 20_000)
+    y = (rng.random(len(true)) < expit(true)).astype("int64")
+    flat = -0.4 + 0.7 * true
+    curve = bend(flat, y, np.ones(len(y)))
+    assert np.abs(curve[0] + curve[1] * flat + curve[2] * flat**2 - true).mean() < 0.1
+    few = bend(flat[:30], y[:30], np.ones(30))
+    assert np.abs(few[0] + few[1] * flat + few[2] * flat**2 - flat).mean() < 0.3
+    assert bend(flat[:0], y[:0], np.ones(0)).tolist() == [0, 1, 0], "no rush, no bend"
+    grid = np.linspace(-8, 8, 50)
+    for answers in (y, 1 - y, (np.abs(true) < 1).astype("int64")):
+        constant, slope, square = bend(flat, answers, np.ones(len(y)))
+        assert (np.diff(constant + slope * grid + square * grid**2) >= -1e-9).all()
+
+
+def test_only_periods_in_the_rush_of_a_quarter_s_end_are_bent(fitted) -> None:
+    head = replace(fitted[0].heads["closes"], bend=np.array([0.5, 1.0, 0.0]))
+    left = np.array([[10.0, 3.0, 90.0, 5.0], [80.0, 73.0, 66.0, np.nan]])
+    assert (head.bent(np.zeros((2, 4)), left) == [[0.5, 0.5, 0, 0], [0, 0, 0, 0]]).all()

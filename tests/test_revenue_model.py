@@ -184,3 +184,23 @@ def test_cents_go_to_the_largest_remainder_and_a_far_total_is_refused() -> None:
     assert round_to_cents([0.001, 0.009, 0.005], Decimal("0.01")) == [Decimal("0.00"), Decimal("0.01"), Decimal("0.00")]
     with pytest.raises(ValueError, match="not to 5"):
         round_to_cents([1.0, 1.0], 5)
+
+
+@pytest.mark.parametrize(
+    ("misses", "chosen"),
+    [
+        ([2.0, 2.5, 1.5, 2.0], "average"),
+        ([2.0, 8.0, 12.0, 9.0], "ensemble_and_open_deals"),
+        ([2.0, 2.0], "ensemble_and_open_deals"),
+    ],
+    ids=["surely better", "better by luck", "too few origins"],
+)
+def test_the_usual_model_is_left_for_a_surely_better_one_only(misses: list[float], chosen: str) -> None:
+    data = revenue_history(history(48), "MS", LEVELS, None)
+    origins = [30 + at for at in range(len(misses))]
+    actual = {cut: data.values[:, cut : cut + 3] for cut in origins}
+    found = {
+        "average": {cut: actual[cut] * (1 + miss / 100) for cut, miss in zip(origins, misses, strict=True)},
+        **{name: {cut: actual[cut] * 1.1 for cut in origins} for name in ("ensemble", "ensemble_and_open_deals")},
+    }
+    assert revenue._choose(data, found, origins, 48) == chosen

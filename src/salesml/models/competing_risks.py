@@ -23,9 +23,9 @@ from salesml.models import win_path
 from salesml.models.bag import bag_interval, pooled_variance
 from salesml.models.calibrators import LOGIT_LIMIT, Calibrator
 from salesml.models.columns import select
-from salesml.models.hazard_head import Asked, Head, Laid
-from salesml.models.hazard_line import Line, Terms
-from salesml.models.hazard_trees import Growth, grow
+from salesml.models.hazard_head import STRAIGHT, Asked, Head, Laid, bend
+from salesml.models.hazard_line import IN_RUSH, Line, Terms
+from salesml.models.hazard_trees import Growth, grow, raw
 from salesml.models.onehot import OneHot
 from salesml.models.outlook import Outlook
 from salesml.models.person_periods import HEADS, QUARTER, PersonPeriods, tuned, with_periods
@@ -105,13 +105,18 @@ class CompetingRisks:
         for head in [head for head in HEADS if rows[head].told]:  # nobody gives up, say: then no such head
             part, growth = rows[head], growths[head]
             pool, lived = Pool(part.matrix, part.answers), frame.for_line(part)
-            line = Line.fit(lived, part.answers, terms)
-            heads[head] = Head(grow(pool, growth, seed, threads), line)
+            line, trees = Line.fit(lived, part.answers, terms), grow(pool, growth, seed, threads)
+            curve = STRAIGHT
+            if head == "closes":
+                rush = lived.bands == IN_RUSH
+                told = (raw(trees, pool, threads) + line.log_odds_of(lived)) / 2
+                curve = bend(told[rush], part.answers[rush], lived.weights[rush])
+            heads[head] = Head(trees, line, curve)
             for number, drawn in enumerate(draws if head in OF_WINNING else (), 1):
                 again = drawn[part.snapshot]
                 pool.set_weight(again)
                 refitted = line.refitted(lived, part.answers, again)
-                bag[number - 1][head] = Head(grow(pool, growth, seed + number, threads), refitted)
+                bag[number - 1][head] = Head(grow(pool, growth, seed + number, threads), refitted, curve)
         given_up = float(rows["no_decision"].answers.min(initial=1))
         fitted = cls(design, terms, edges, heads, bag, growths=growths, threads=threads, given_up=given_up)
         if len(bag) > 1:
@@ -188,7 +193,7 @@ class CompetingRisks:
         def read(place: int, head: str, line: dict) -> Head:
             trees = CatBoost().load_model(str(folder / f"{head}_{place}.cbm"))
             effects, penalties = np.array(line["effects"]), np.array(line["penalties"])
-            return Head(trees, Line(effects, penalties, len(c["edges"]) - 1))
+            return Head(trees, Line(effects, penalties, len(c["edges"]) - 1), np.array(line["bend"]))
 
         heads, *members = [
             {head: read(place, head, line) for head, line in lines.items()} for place, lines in enumerate(c["heads"])
@@ -257,14 +262,18 @@ class CompetingRisks:
             from_.append((tables.bases(leaves[: asked.left.shape[1]]) + usual[0]) / 2)
             effects = _folded(tables.effects(leaves), owners, features).reshape(*asked.left.shape, features)
             effects += line.by_feature(asked.terms, asked.left, self.terms.design)
-            if QUARTER in self.features:
-                effects[:, :, self.features.index(QUARTER)] += line.base(asked.left) - usual
-            by.append(effects / 2)
+            effects = effects / 2
+            if QUARTER in self.features:  # without it no period is in the rush
+                quarter = self.features.index(QUARTER)
+                effects[:, :, quarter] += (line.base(asked.left) - usual) / 2
+                straight = from_[-1] + effects.sum(axis=2)
+                effects[:, :, quarter] += head.bent(straight, asked.left) - straight
+            by.append(effects)
         return win_path.carried(*from_, *by)
 
 
 def _line(head: Head) -> dict:
-    return {"effects": head.line.effects.tolist(), "penalties": head.line.penalties.tolist()}
+    return {"effects": head.line.effects.tolist(), "penalties": head.line.penalties.tolist(), "bend": head.bend.tolist()}
 
 
 def _require(known: Known, spells: pd.DataFrame) -> None:

@@ -21,7 +21,7 @@ CLIP = 3.0  # robust standard deviations
 RARE = 20
 NEAR, FAR = 2, 6  # periods
 RUSH = 14.0  # days before the end of a quarter
-BANDS = 4
+BANDS, IN_RUSH = 4, 0
 """Near periods in the rush of a quarter's end, other near ones, those before FAR, and the rest: what a snapshot tells of the next
 two weeks is not what it tells of the far future."""
 WEEKS = 13

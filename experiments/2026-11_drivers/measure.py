@@ -16,12 +16,12 @@ from salesml.trial.deals import open_deals
 from salesml.workflows.fit_deals import spells
 
 CAUSES = {
-    "source": ("source",), "type": ("type",), "competitor": ("competitor_id",), "segment": ("segment", "employees"),
-    "rep_skill": ("owner_win_rate",), "product_fit": ("product_id", "product_win_rate", "industry"), "amount": ("amount",),
-    "discount": ("discount",),
+    "source": ("source",), "type": ("type",), "competitor": ("competitor_id",), "size": ("segment", "employees", "amount"),
+    "rep_skill": ("owner_win_rate",), "product_fit": ("product_id", "product_win_rate", "industry"), "discount": ("discount",),
 }  # fmt: skip
-"""Each recorded cause of the law and the features that hold it."""
-BY = {"rep_skill": ["owner_id"], "product_fit": ["product_id", "industry"], "amount": ["amount_decile"], "competitor": ["competitor_id"]}
+"""Each recorded cause of the law and the features that hold it; segment and amount are one, size: records do not say which of the two
+tells how big a customer is."""
+BY = {"rep_skill": ["owner_id"], "product_fit": ["product_id", "industry"], "size": ["segment", "amount_decile"]}
 TOP = 3
 TOLD = 0.1
 """Log-odds (about two points of P) from which an effect counts as told."""
@@ -41,6 +41,7 @@ def measure(case: Case) -> tuple[list[dict[str, object]], dict[str, float]]:
     truth["discount_effect"] = truth["log_odds_per_discount_point"] * 100 * truth["discount"]
     rows["amount_decile"] = pd.qcut(rows["amount"], 10, labels=False, duplicates="drop")
     found = []
+    truth["size_effect"] = truth["segment_effect"] + truth["amount_effect"]
     for cause, features in CAUSES.items():
         keys = [rows[name].astype("string").fillna("none") for name in BY.get(cause, list(features[:1]))]
         told = effects[[name for name in features if name in effects]].sum(axis=1).groupby(keys).transform("mean")
@@ -57,19 +58,15 @@ def measure(case: Case) -> tuple[list[dict[str, object]], dict[str, float]]:
 def told_right(effects: pd.DataFrame, truth: pd.DataFrame) -> dict[str, float]:
     """Of each deal's three strongest causes as the model tells them, those of TOLD or more: the share that point the true way.
 
-    `told`: share of the three that are of TOLD or more. Segment and amount are one cause here, size: records do not say which of
-    the two tells how big a customer is.
+    `told_share`: share of the three that are of TOLD or more.
     """
-    causes = {name: CAUSES[name] for name in CAUSES if name not in ("segment", "amount")}
-    told = pd.DataFrame({name: effects[[f for f in features if f in effects]].sum(axis=1) for name, features in causes.items()})
-    told["size"] = effects[["segment", "employees", "amount"]].sum(axis=1)
-    true = pd.DataFrame({name: truth[f"{name}_effect"] for name in causes})
-    true["size"] = truth["segment_effect"] + truth["amount_effect"]
+    told = pd.DataFrame({name: effects[[f for f in features if f in effects]].sum(axis=1) for name, features in CAUSES.items()})
+    true = pd.DataFrame({name: truth[f"{name}_effect"] for name in CAUSES})
     told, true = (told - told.mean()).to_numpy(), (true - true.mean()).to_numpy()
     strongest = np.argsort(-np.abs(told), axis=1)[:, :TOP]
     rows = np.arange(len(told))[:, None]
     right, said = np.sign(told) == np.sign(true), np.abs(told)[rows, strongest] >= TOLD
-    return {"told_right": float(right[rows, strongest][said].mean()), "told": float(said.mean()),
+    return {"told_right": float(right[rows, strongest][said].mean()), "told_share": float(said.mean()),
             "all_right": float(right[rows, strongest].mean())}  # fmt: skip
 
 

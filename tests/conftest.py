@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from salesml import world
+from salesml import trial, world
 from salesml.workspace import Workspace
 
 os.environ.setdefault("NIXTLA_NUMBA_CACHE", "1")
@@ -37,38 +37,53 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace.create(tmp_path / "workspace")
 
 
-def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Workspace], object]) -> Workspace:
-    """A workspace filled by `make`, once for all test processes of a run."""
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder filled by `make`, once for all test processes of a run."""
     own = factory.getbasetemp()
     root = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = root / f"{name}.done"
-        made = Workspace.create(root / name, name=name)
         if not done.exists():
-            make(made)
+            make(root / name)
             done.touch()
-    return made
+    return root / name
 
 
 @pytest.fixture(scope="session")
 def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The lake of a tiny simulated company; tests must not write to it."""
-    return _once(tmp_path_factory, "tiny", lambda made: world.build(made, **world.preset("tiny"), seed=3))
+    def make(root: Path) -> None:
+        world.build(Workspace.create(root, name="tiny"), **world.preset("tiny"), seed=3)
+
+    return Workspace.open(_once(tmp_path_factory, "tiny", make))
 
 
 @pytest.fixture(scope="session")
 def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A small simulated company, trained, scored and forecast; tests must not write to its lake."""
 
-    def make(made: Workspace) -> None:
+    def make(root: Path) -> None:
         from salesml.workflows.deals import score_deals
         from salesml.workflows.forecast import forecast_revenue
         from salesml.workflows.train_deals import train_deals
 
+        made = Workspace.create(root, name="small")
         world.build(made, seed=5, reps=14, years=3.0)
         train_deals(made)
         score_deals(made)
         forecast_revenue(made, months=3, prophet=False)
 
-    return _once(tmp_path_factory, "small", make)
+    return Workspace.open(_once(tmp_path_factory, "small", make))
+
+
+@pytest.fixture(scope="session")
+def judgement(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """results.parquet of two tiny companies judged, one of them without signal."""
+
+    def make(root: Path) -> None:
+        root.mkdir()
+        todo = [*trial.plans(1, 0, ["plain"]), *trial.plans(1, 0, ["no_signal"], first_seed=7)]
+        trial.run(todo, workers=2).to_parquet(root / "results.parquet", index=False)
+
+    return _once(tmp_path_factory, "judgement", make) / "results.parquet"

@@ -182,8 +182,9 @@ def copied_workspace(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_on_the_small_workspace(copied_workspace, path):
-    done = run_notebook(copied_workspace, path, timeout_s=300)
+def test_notebook_runs_on_the_small_workspace(copied_workspace, path, request):
+    chosen = {"results": str(request.getfixturevalue("judgement"))} if path.stem == "90_judge" else {}
+    done = run_notebook(copied_workspace, path, chosen, timeout_s=300)
     assert (done.status, done.error) == ("ok", None)
     assert done.results["lake_head"]["value"] == done.head
     assert Path(done.html).stat().st_size < 6_000_000

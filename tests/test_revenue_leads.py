@@ -30,7 +30,7 @@ def pipeline(shares: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
     deals = pd.DataFrame(
         [(origin, f"{stage}{n}", "West", stage, 1, 100.0) for origin in MONTHS for stage in shares for n in range(40)],
         columns=["origin", "opportunity_id", "series", "stage", "due", "amount"],
-    )
+    ).assign(call=None, rep=None)
     wins = [f"{stage}{n}" for stage, share in shares.items() for n in range(int(40 * share))]
     columns = ["origin", "opportunity_id", "ahead", "amount"]
     came = pd.DataFrame([(origin, name, 1, 100.0) for origin in MONTHS for name in wins], columns=columns)
@@ -62,6 +62,23 @@ def test_a_stage_never_seen_brings_what_all_deals_do() -> None:
     found = cells(*pipeline({"late": 0.5}), STEPS)
     found.loc[found["origin"] == MONTHS[5], "stage"] = "new"
     assert expected(found, MONTHS[5], ["West"], STEPS).loc["West", 1] == pytest.approx(40 * 100 * 0.5)
+
+
+def test_a_call_counts_by_what_it_brought_and_by_what_its_reps_brought() -> None:
+    deals, came = pipeline({"late": 0.5})
+    number = deals["opportunity_id"].str.removeprefix("late").astype("int64")  # the first 20 win
+    called = deals.assign(call=np.where(number < 20, "commit", "pipeline"))
+    now = called["origin"] == MONTHS[5]
+    commit = expected(cells(called[(called["origin"] < MONTHS[5]) | (number < 20)], came, STEPS), MONTHS[5], ["West"], STEPS).loc["West", 1]
+    assert 20 * 100 * 0.9 < commit < 20 * 100, "deals called commit came in, drawn a little towards the rest"
+    reps = deals.assign(call="commit", rep=np.where(number < 20, "sober", "hopeful"))
+    each = {
+        rep: expected(cells(reps[~now | (reps["rep"] == rep)], came, STEPS), MONTHS[5], ["West"], STEPS).loc["West", 1]
+        for rep in ("sober", "hopeful")
+    }
+    assert each["sober"] > 20 * 100 * 0.8 and each["hopeful"] < 20 * 100 * 0.2
+    stranger = reps.assign(rep=reps["rep"].where(~now, "new"))
+    assert expected(cells(stranger, came, STEPS), MONTHS[5], ["West"], STEPS).loc["West", 1] == pytest.approx(40 * 100 * 0.5)
 
 
 def origins(signal: float, count: int = 24, seed: int = 0) -> list[Origin]:

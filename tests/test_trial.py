@@ -107,11 +107,10 @@ def test_slope_is_the_difference_and_covariates_take_confounding_out() -> None:
 
 
 @pytest.mark.slow
-def test_three_tiny_companies_are_judged(tmp_path: Path) -> None:
-    todo = [*trial.plans(2, 0, ["plain"]), *trial.plans(1, 0, ["no_signal"], first_seed=7)]
-    found = trial.run(todo, workers=2)
-    again = trial.run(todo[:1], workers=1)
-    first = found[found["seed"] == todo[0].seed].reset_index(drop=True)
+def test_tiny_companies_are_judged(judgement: Path) -> None:
+    found = trial.judged(str(judgement), [])
+    again = trial.run(trial.plans(1, 0, ["plain"]), workers=1)
+    first = found[found["seed"] == again["seed"].iloc[0]].reset_index(drop=True)
     pd.testing.assert_frame_equal(first.drop(columns="reason"), again.drop(columns="reason"), rtol=1e-5)
     value = found.set_index(["family", "seed", "part", "method", "metric"])["value"]
     oracle = value.xs("oracle", level="method")
@@ -122,14 +121,12 @@ def test_three_tiny_companies_are_judged(tmp_path: Path) -> None:
     assert naive.loc["plain"].mean() > 0.01, "meetings look better than they are"
     told = trial.summary(found)
     assert set(told["part"]) >= {"win probability", "revenue", "effect of a meeting", "effect of nurture mails", "whom to meet"}
-    found.to_parquet(tmp_path / "results.parquet", index=False)
-    kept = trial.judged(str(tmp_path / "results.parquet"), [])
-    assert "simulated" in trial.reading(kept)
-    assert set(trial.verdicts(kept)) == {
+    assert "simulated" in trial.reading(found)
+    assert set(trial.verdicts(found)) == {
         "win probability", "timing", "whom to meet", "revenue", "quarter in its fourth week", "effects",
     }  # fmt: skip
     with pytest.raises(BadInput, match="no such file"):
-        trial.judged(str(tmp_path / "nothing.parquet"), [])
+        trial.judged(str(judgement.parent / "nothing.parquet"), [])
 
 
 def shown(*words: str) -> subprocess.CompletedProcess[str]:

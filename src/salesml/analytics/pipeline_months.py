@@ -1,14 +1,20 @@
-"""What open deals bring in the months ahead: shares of their amounts, learnt from earlier months as they looked on the same day."""
+"""What open deals bring in the months ahead: shares of their amounts, learnt from earlier months as they looked on the same day.
+
+A share goes by the deal's stage, when it is due and what its rep calls it (commit, best case, …), and by how far the deals that this
+rep called so have brought more or less than such deals do.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-PRIOR = 10.0
-"""Deals' worth of the coarser share that a finer one is drawn towards."""
+PRIOR, REP_PRIOR = 10.0, 30.0
+"""Deals' worth of the coarser share that a finer one is drawn towards, and of no bias that a rep's is."""
 FAR, UNDATED = 6, 99
-KEYS = ["origin", "series", "stage", "due"]
+NONE = ""
+FINER = ("stage", "due", "call")
+KEYS = ["origin", "series", *FINER, "rep"]
 
 
 def months_due(close_date: pd.Series, origin: pd.Series) -> np.ndarray:
@@ -18,14 +24,15 @@ def months_due(close_date: pd.Series, origin: pd.Series) -> np.ndarray:
 
 
 def cells(deals: pd.DataFrame, came: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Open deals by origin, series, stage and due (`months_due`): deals, amount, and what they brought in month 0 … horizon - 1.
+    """Open deals by origin, series, stage, due (`months_due`), call and rep: deals, amount, and what they brought in month 0 … horizon - 1.
 
-    deals: one row per open deal and origin (a month's first day): origin, opportunity_id, series, stage, due, amount (currency, known).
+    deals: one row per open deal and origin (a month's first day): origin, opportunity_id, series, stage, due, call, rep, amount
+    (currency, known); a call or rep may be missing.
     came: what they brought: origin, opportunity_id, ahead (months after the origin's), amount; a month without a row brought nothing.
     """
     wide = came.pivot_table(index=["origin", "opportunity_id"], columns="ahead", values="amount", aggfunc="sum")
     wide = wide.reindex(columns=range(horizon)).reset_index()
-    rows = deals.merge(wide, "left", ["origin", "opportunity_id"])
+    rows = deals.merge(wide, "left", ["origin", "opportunity_id"]).fillna({"call": NONE, "rep": NONE})
     found = rows.groupby(KEYS).agg(deals=("amount", "size"), amount=("amount", "sum"), **{str(h): (h, "sum") for h in range(horizon)})
     return found.reset_index()
 
@@ -33,30 +40,41 @@ def cells(deals: pd.DataFrame, came: pd.DataFrame, horizon: int) -> pd.DataFrame
 def expected(found: pd.DataFrame, origin: pd.Timestamp, series: list[str], horizon: int) -> pd.DataFrame:
     """What the deals open at an origin are to bring. Grain: one row per name in `series`; columns 0 … horizon - 1 (currency).
 
-    found: `cells`. The share of their amounts that deals of a stage and due bring in a month is that of earlier origins, of which the
-    month was over by then, drawn towards the stage's, that towards all deals'. Months further ahead than any that was over are missing.
+    found: `cells`. The share of their amounts that deals of a stage, due and call bring in a month is that of earlier origins, of which
+    the month was over by then, drawn towards that of the stage and due, that towards the stage's, that towards all deals'; times the
+    bias of the rep's calls of that name. Months further ahead than any that was over are missing.
     """
     ahead = (_month(found["origin"]) - _month(pd.Series([origin]))[0]).to_numpy()
     now = found[found["origin"] == origin]
     answer = pd.DataFrame(np.nan, index=pd.Index(series, name="series"), columns=range(horizon))
     for step in range(horizon):
         seen = found[ahead + step < 0]
-        total, size = float(seen[str(step)].sum()), float(seen["amount"].sum())
-        if not size:
+        if not seen["amount"].sum():
             break
-        each = PRIOR * size / float(seen["deals"].sum())
-        stage = _share(seen, ["stage"], step, each, total / size)
-        fine = _share(seen, ["stage", "due"], step, each, stage)
-        coarse = now["stage"].map(stage).fillna(total / size)
-        share = pd.Series(fine.reindex(pd.MultiIndex.from_frame(now[["stage", "due"]])).to_numpy(), now.index).fillna(coarse)
-        answer[step] = (now["amount"] * share).groupby(now["series"]).sum().reindex(series).fillna(0.0)
+        told = now["amount"] * _shares(seen.assign(brought=seen[str(step)]), now)
+        answer[step] = told.groupby(now["series"]).sum().reindex(series).fillna(0.0)
     return answer
 
 
-def _share(seen: pd.DataFrame, by: list[str], step: int, each: float, towards: float | pd.Series) -> pd.Series:
-    sums = seen.groupby(by)[[str(step), "amount"]].sum()
-    prior = towards if isinstance(towards, float) else towards.reindex(sums.index.get_level_values("stage")).to_numpy()
-    return (sums[str(step)] + each * prior) / (sums["amount"] + each)
+def _shares(seen: pd.DataFrame, now: pd.DataFrame) -> np.ndarray:
+    """The share of its amount that each row of `now` is to bring, by what rows of `seen` have `brought`."""
+    deals, amount, brought = (float(seen[name].sum()) for name in ("deals", "amount", "brought"))
+    then, share = np.full(len(seen), brought / amount), np.full(len(now), brought / amount)
+    for number in range(1, len(FINER) + 1):
+        by = list(FINER[:number])
+        weight = PRIOR * amount / deals
+        sums = seen.assign(towards=then).groupby(by).agg({"brought": "sum", "amount": "sum", "towards": "first"})
+        finer = (sums["brought"] + weight * sums["towards"]) / (sums["amount"] + weight)
+        then, share = _of(finer, seen, by), np.where(np.isnan(_of(finer, now, by)), share, _of(finer, now, by))
+    by, weight = ["rep", "call"], REP_PRIOR * brought / deals
+    sums = seen.assign(usual=seen["amount"] * then).groupby(by)[["brought", "usual"]].sum()
+    bias = (sums["brought"] + weight) / (sums["usual"] + weight) if weight else sums["usual"] * 0 + 1
+    return share * np.nan_to_num(_of(bias, now, by), nan=1.0)
+
+
+def _of(values: pd.Series, rows: pd.DataFrame, by: list[str]) -> np.ndarray:
+    """The value of each row's group, NaN for a group that has none."""
+    return rows[by].join(values.rename("value"), on=by)["value"].to_numpy("float64")
 
 
 def _month(dates: pd.Series) -> pd.Series:

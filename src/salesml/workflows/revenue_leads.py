@@ -76,7 +76,7 @@ def _origins(workspace: Workspace, instant: dt.datetime, first: pd.Timestamp) ->
 
 
 def _deals(tables: Tables, lives: pd.DataFrame, origins: pd.DataFrame) -> pd.DataFrame:
-    """Deals open at each origin as known then: origin, opportunity_id, region, stage, due, amount (known)."""
+    """Deals open at each origin as known then: origin, opportunity_id, region, stage, due, call, rep, amount (known)."""
     spine = lives.merge(origins[["when"]], "cross")
     spine = spine[(spine["first_known_at"] < spine["when"]) & (spine["closed_at"].isna() | (spine["closed_at"] >= spine["when"]))]
     rows = placed(visible(tables, spine[["opportunity_id", "when"]].rename(columns={"when": "as_of"})))

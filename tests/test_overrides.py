@@ -23,7 +23,7 @@ from salesml.state import audit
 from salesml.state.users import add_user, current_user
 from salesml.workflows import signed
 from salesml.workflows.ledger import accuracy_ledger
-from salesml.workflows.overrides import current_forecast, in_force, override_revenue, with_overrides, withdraw
+from salesml.workflows.overrides import current_forecast, in_force, override_period, override_revenue, with_overrides, withdraw
 from salesml.workspace import Workspace
 
 WHY = "a framework order is signed"
@@ -173,6 +173,25 @@ def test_the_latest_wins_for_good_and_a_withdrawal_leaves_none(sold_to, clock):
         withdraw(sold_to, later.override_id, "it was not signed")
 
 
+def test_a_quarters_number_is_what_is_known_of_it_and_one_override_a_month(sold_to):
+    made = override_period(sold_to, "company", "2025-12", "2026-02", "350.01", WHY)
+    assert [(one.month.isoformat(), one.amount) for one in made] == [("2026-01-01", Decimal("125.01")), ("2026-02-01", Decimal("125.00"))]
+    frame = current_forecast(sold_to, "2026-01-11").frame
+    company = frame[frame["level"] == "company"]
+    assert company["amount"].sum() == Decimal("250.01"), "100 of December are known"
+    assert frame[frame["level"] == "region"]["amount"].sum() == Decimal("250.01")
+    assert len(audit.entries(sold_to, action="override revenue")) == 2
+    for first, last, amount, match in (
+        ("2026-02", "2026-01", 90, "ends in 2026-01, before it begins"),
+        ("2025-12", "2026-01", 90, "100.00 of 2025-12 to 2026-01 is known already, more than 90.00"),
+        ("2025-10", "2025-12", 400, "is known already; give later months"),
+        ("2026-02", "2026-03", 400, "has no 2026-03, only 2026-01, 2026-02"),
+    ):
+        with pytest.raises(BadParameter, match=match):
+            override_period(sold_to, "company", first, last, amount, WHY)
+    assert len(in_force(Lake(sold_to).open(), "2026-01-11")) == 2
+
+
 REFUSED = [
     ({"node": "West"}, BadParameter, "node 'West' is neither"),
     ({"node": "region/Mars"}, UnknownName, "node of the newest forecast 'region/Mars'; valid: company, region/East, region/West"),
@@ -251,6 +270,8 @@ def test_the_commands_make_list_and_withdraw(sold_to, clock):
     assert "no override of revenue is in force then" in run(app, ["override", "list", "--as-of", "2026-01-11"]).output
     made = run(app, ["override", "revenue", "company", "2026-02", "150", "--reason", WHY])
     assert made.exit_code == 0 and "company 2026-02 at 150.00 USD, the model says 100.00" in made.output, made.output
+    quarter = run(app, ["override", "revenue", "region/West", "2026-01..2026-02", "120", "--reason", WHY])
+    assert quarter.exit_code == 0 and quarter.output.count("the model says 60.00") == 2, quarter.output
     clock(dt.date(2026, 1, 11))
     shown = run(app, ["override", "list"]).output
     assert WHY in shown and "+50.00" in shown and "region/West" in shown

@@ -27,23 +27,28 @@ def register(app: typer.Typer) -> None:
 def revenue(
     context: typer.Context,
     node: Annotated[str, typer.Argument(help="company, or region/NAME.")],
-    period: Annotated[str, typer.Argument(help="Month of the newest forecast, as 2026-07.")],
-    amount: Annotated[str, typer.Argument(help="Revenue of that month in the workspace's currency, as 1250000.50.")],
+    period: Annotated[str, typer.Argument(help="Month of the newest forecast, as 2026-07, or its first and last, as 2026-07..2026-09.")],
+    amount: Annotated[str, typer.Argument(help="Revenue of that period in the workspace's currency, as 1250000.50.")],
     reason: Annotated[str, typer.Option(help="What you know and the model does not, in at least three words.")],
     until: Annotated[str | None, typer.Option(help="First day it no longer holds, YYYY-MM-DD; default: no end.")] = None,
     approved_by: Annotated[str | None, typer.Option(help="Admin or manager who approved it; default: you, where you may.")] = None,
 ) -> None:
-    """Override the forecast of a node and a month. It holds when the forecast is made again; the model's number stays beside it."""
-    from salesml.workflows.overrides import current_forecast, override_revenue
+    """Override the forecast of a node and a month, or of several. It holds when the forecast is made again; the model's number stays
+    beside it. What is known of a longer period counts towards its amount.
+    """
+    from salesml.workflows.overrides import current_forecast, override_period, override_revenue
 
     workspace = workspace_of(context)
-    made = override_revenue(workspace, node, period, amount, reason, until, approved_by)
-    console.print(
-        f"{made.override_id}: {node} {made.month:%Y-%m} at {made.amount:,.2f} {made.currency}, the model says {made.model_amount:,.2f}; "
-        f"by {made.author}, approved by {made.approver}", markup=False,
-    )  # fmt: skip
+    first, several, last = period.partition("..")
+    said = (amount, reason, until, approved_by)
+    every = override_period(workspace, node, first, last, *said) if several else [override_revenue(workspace, node, first, *said)]
+    for made in every:
+        console.print(
+            f"{made.override_id}: {node} {made.month:%Y-%m} at {made.amount:,.2f} {made.currency}, the model says "
+            f"{made.model_amount:,.2f}; by {made.author}, approved by {made.approver}", markup=False,
+        )  # fmt: skip
     frame = current_forecast(workspace).frame
-    _months(frame[frame["month"].dt.date == made.month], made.currency)
+    _months(frame[frame["month"].dt.date.isin([made.month for made in every])], every[0].currency)
 
 
 def show(

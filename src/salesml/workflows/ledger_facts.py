@@ -51,6 +51,6 @@ def override_facts(view: View) -> pd.DataFrame:
     return frame.dropna(subset=["month"]).sort_values(["known_at", "override_id"], ignore_index=True)[FACTS]
 
 
-def same(rows: pd.DataFrame, level: str, name: str, month: pd.Timestamp) -> pd.Series:
-    """Which rows are of that level, name and month (first day)."""
-    return rows["level"].eq(level) & rows["name"].eq(name) & rows["month"].eq(month)
+def same(rows: pd.DataFrame, level: str, name: str, *months: pd.Timestamp) -> pd.Series:
+    """Which rows are of that level, name and one of these months (first days)."""
+    return rows["level"].eq(level) & rows["name"].eq(name) & rows["month"].isin(months)

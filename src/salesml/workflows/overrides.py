@@ -1,7 +1,8 @@
 """Overrides: a person's own revenue for a node and a month beside the model's, with a reason, an approver and a record.
 
 An override is a fact of table `override`: target_type "forecast", target_id "revenue:LEVEL:NAME:FIRST DAY", the amount. It aims at
-the node and the month and not at one published forecast, so that it holds when the forecast is made again. Nothing is ever
+the node and the month and not at one published forecast, so that it holds when the forecast is made again. A longer period's number
+is one override for each of its months that are not known yet. Nothing is ever
 edited: a later override of the same node and month replaces the earlier one for good, a withdrawal names what it takes back.
 """
 
@@ -21,6 +22,7 @@ from salesml.analytics.ledger import last_known_month
 from salesml.analytics.revenue import monthly_by_level
 from salesml.errors import BadParameter, NotEnoughData, UnknownName
 from salesml.lake import Lake, Tables, visible
+from salesml.models.revenue_levels import CENT, round_to_cents
 from salesml.models.revenue_overrides import COMPANY, REGION, apply_overrides
 from salesml.state import audit
 from salesml.state.users import User
@@ -80,30 +82,87 @@ def override_revenue(
     known, a reason of fewer than 3 words, an end that is not in the future, nobody who may approve, or overrides that contradict
     each other; UnknownName for a node or user that there is not; NotEnoughData where no forecast was published.
     """
-    now, author, approver = signed.now(), *_people(workspace, by, approved_by)
-    told, money, month = signed.reason(reason), signed.money(amount), _month(period)
+    month, money = _month(period), signed.money(amount)
+    tables = Lake(workspace).open()
+    return _override(workspace, tables, current_forecast(workspace, tables=tables), node, {month: money}, reason, until, approved_by, by)[0]
+
+
+def override_period(
+    workspace: Workspace,
+    node: str,
+    first: str,
+    last: str,
+    amount: str | int | Decimal,
+    reason: str,
+    until: str | dt.date | dt.datetime | None = None,
+    approved_by: str | None = None,
+    by: str | None = None,
+) -> list[Override]:
+    """Put a person's revenue for a node and the months from `first` to `last` ("2026-07" to "2026-09"), a quarter say.
+
+    What is known of the period counts towards the amount; the rest is divided among its other months in proportion to what the
+    newest forecast and the overrides in force say of them, exact to the cent: one override each, written together. Raises as
+    `override_revenue`; BadParameter too for a period that ends before it begins, and an amount below what is known already.
+    """
+    begin, end, money = _month(first), _month(last), signed.money(amount)
     level, name = _node(node)
-    ends = None if until is None else workspace.instant(until)
-    if ends is not None and ends <= now:
-        raise BadParameter(f"the end {until} is not in the future; give a later day, or none to hold for the whole month's life")
+    if end < begin:
+        raise BadParameter(f"the period ends in {last}, before it begins in {first}; give the first month first")
     tables = Lake(workspace).open()
     current = current_forecast(workspace, tables=tables)
-    model = _place(current.frame, level, name, month, node)["model_amount"]
-    made = Override(
-        f"ovr-{uuid.uuid4().hex[:12]}", node, month.date(), money, model, workspace.settings.currency, told, author.name,
-        approver.name, now, ends,
-    )  # fmt: skip
-    _refuse_known(tables, month, now)
-    others = current.held[~same(current.held, level, name, month)]
-    row = {"override_id": made.override_id, "level": level, "name": name, "month": month, "amount": money}
-    apply_overrides(_as_published(current.frame), pd.concat([others, pd.DataFrame([row])], ignore_index=True))  # refuses contradictions
-    details = {"override": made.override_id, "amount": str(money), "model": str(model), "reason": told, "approver": approver.name,
-               "expires_at": None if ends is None else ends.isoformat()}  # fmt: skip
-    audit.record(workspace, author.name, "override revenue", f"{node} {month:%Y-%m}", details, at=now)
-    _write(workspace, {
-        "override_id": made.override_id, "target_id": f"revenue:{level}:{name}:{month:%Y-%m-%d}", "amount": money, "reason": told,
-        "author": author.name, "approver": approver.name, "expires_at": ends, "occurred_at": now, "known_at": now,
-    })  # fmt: skip
+    history = _history(tables, signed.now())
+    known = history[history["level"].eq(level) & history["name"].eq(name) & history["month"].between(begin, end)]
+    came = sum(known["amount"], Decimal(0)).quantize(CENT)
+    months = [month for month in pd.date_range(begin, end, freq="MS") if history.empty or month > last_known_month(history)]
+    if not months:
+        raise BadParameter(f"the revenue of {first} to {last} is known already; give later months, or correct the revenue itself")
+    if money < came:
+        raise BadParameter(f"{came:,.2f} of {first} to {last} is known already, more than {money:,.2f}; give an amount of at least that")
+    said = [float(_place(current.frame, level, name, month, node)["amount"]) for month in months]
+    shares = [one / sum(said) if sum(said) else 1 / len(said) for one in said]
+    parts = round_to_cents([float(money - came) * share for share in shares], money - came)
+    return _override(workspace, tables, current, node, dict(zip(months, parts, strict=True)), reason, until, approved_by, by)
+
+
+def _override(
+    workspace: Workspace,
+    tables: Tables,
+    current: CurrentForecast,
+    node: str,
+    amounts: Mapping[pd.Timestamp, Decimal],
+    reason: str,
+    until: str | dt.date | dt.datetime | None,
+    approved_by: str | None,
+    by: str | None,
+) -> list[Override]:
+    """One override a month, all written or none."""
+    now, author, approver = signed.now(), *_people(workspace, by, approved_by)
+    told, ends = signed.reason(reason), None if until is None else workspace.instant(until)
+    if ends is not None and ends <= now:
+        raise BadParameter(f"the end {until} is not in the future; give a later day, or none to hold for the whole month's life")
+    level, name = _node(node)
+    made = []
+    for month, money in amounts.items():
+        model = _place(current.frame, level, name, month, node)["model_amount"]
+        _refuse_known(tables, month, now)
+        made.append(Override(
+            f"ovr-{uuid.uuid4().hex[:12]}", node, month.date(), money, model, workspace.settings.currency, told, author.name,
+            approver.name, now, ends,
+        ))  # fmt: skip
+    replaced = same(current.held, level, name, *amounts)
+    rows = [{"override_id": one.override_id, "level": level, "name": name, "month": month, "amount": one.amount}
+            for month, one in zip(amounts, made, strict=True)]  # fmt: skip
+    apply_overrides(_as_published(current.frame), pd.concat([current.held[~replaced], pd.DataFrame(rows)], ignore_index=True))
+    for one in made:  # what contradicts is refused by now
+        details = {"override": one.override_id, "amount": str(one.amount), "model": str(one.model_amount), "reason": told,
+                   "approver": approver.name, "expires_at": None if ends is None else ends.isoformat()}  # fmt: skip
+        audit.record(workspace, author.name, "override revenue", f"{node} {one.month:%Y-%m}", details, at=now)
+    facts = [
+        {"override_id": one.override_id, "target_id": f"revenue:{level}:{name}:{one.month:%Y-%m-%d}", "amount": one.amount,
+         "reason": told, "author": author.name, "approver": approver.name, "expires_at": ends, "occurred_at": now, "known_at": now}
+        for one in made
+    ]  # fmt: skip
+    _write(workspace, *facts)
     return made
 
 
@@ -198,12 +257,17 @@ def _place(frame: pd.DataFrame, level: str, name: str, month: pd.Timestamp, node
 
 def _refuse_known(tables: Tables, month: pd.Timestamp, now: dt.datetime) -> None:
     """A number put down when the outcome is known is no forecast."""
-    try:
-        known = last_known_month(monthly_by_level(visible(tables, now)))
-    except NotEnoughData:
-        return
-    if month <= known:
+    history = _history(tables, now)
+    if len(history) and month <= last_known_month(history):
         raise BadParameter(f"the revenue of {month:%Y-%m} is known already; give a later month, or correct the revenue itself")
+
+
+def _history(tables: Tables, now: dt.datetime) -> pd.DataFrame:
+    """Revenue of complete months by level, empty where there is none."""
+    try:
+        return monthly_by_level(visible(tables, now))
+    except NotEnoughData:
+        return pd.DataFrame(columns=["level", "name", "month", "amount"])
 
 
 def label(row: Mapping[Any, Any]) -> str:
@@ -235,5 +299,5 @@ def _people(workspace: Workspace, by: str | None, approved_by: str | None) -> tu
     return author, approver
 
 
-def _write(workspace: Workspace, row: dict[str, Any]) -> None:
-    signed.write(workspace, {"target_type": "forecast", **row}, origin="override", kind="override")
+def _write(workspace: Workspace, *rows: dict[str, Any]) -> None:
+    signed.write(workspace, *({"target_type": "forecast", **row} for row in rows), origin="override", kind="override")

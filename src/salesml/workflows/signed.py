@@ -60,7 +60,7 @@ def money(amount: str | int | Decimal) -> Decimal:
     return found.quantize(Decimal("0.01"))
 
 
-def write(workspace: Workspace, row: dict[str, Any], *, origin: str, kind: str, into: str = "override") -> None:
-    """Append one fact to table `override` (or another)."""
-    schema = pa.schema([field for field in table(into).schema if field.name in row])
-    Lake(workspace).ingest({into: pa.Table.from_pylist([row], schema=schema)}, origin=origin, kind=kind)
+def write(workspace: Workspace, *rows: dict[str, Any], origin: str, kind: str, into: str = "override") -> None:
+    """Append facts of the same columns to table `override` (or another), all or none."""
+    schema = pa.schema([field for field in table(into).schema if field.name in rows[0]])
+    Lake(workspace).ingest({into: pa.Table.from_pylist(list(rows), schema=schema)}, origin=origin, kind=kind)

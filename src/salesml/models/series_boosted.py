@@ -20,7 +20,7 @@ QUICK = ("theta_shrunk", "aggregation")
 #: A training target beyond this many times the history's size is cut to it.
 LARGEST_ERROR = 5.0
 #: Share of this model in the forecast of each series; the rest is the series' own models'.
-SHARED = 0.7
+SHARED = 0.5
 
 
 def boosted_forecast(

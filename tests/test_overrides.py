@@ -23,7 +23,14 @@ from salesml.state import audit
 from salesml.state.users import add_user, current_user
 from salesml.workflows import signed
 from salesml.workflows.ledger import accuracy_ledger
-from salesml.workflows.overrides import current_forecast, in_force, override_period, override_revenue, with_overrides, withdraw
+from salesml.workflows.overrides import (
+    current_forecast,
+    in_force,
+    override_period,
+    override_revenue,
+    with_overrides,
+    withdraw,
+)
 from salesml.workspace import Workspace
 
 WHY = "a framework order is signed"

@@ -22,7 +22,7 @@ def joint_scenarios(
     per level and name: label, pessimistic, realistic, optimistic (currency), expected; revenue of no team or rep has a row of its own
     (name missing), so that each level adds up to the company. Each scenario is a weighted mean of the draws within 2.5 % of ranks to
     either side, weighted so that the company's is its percentile: regions are not each at a percentile of their own, which would
-    not add up. What comes from elsewhere is the company's, shared out by the past half-year's revenue.
+    not add up. What comes from elsewhere is the company's, shared out by `share`.
     """
     rest = company[1]
     grown = float(cells["share"].to_numpy() @ growth) * np.maximum(rest, 0.0)

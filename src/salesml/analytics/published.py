@@ -1,4 +1,4 @@
-"""A quarter's simulation put where the published forecast says it lands: the forecast's place, the simulation's width and chance."""
+"""A quarter's simulation put where the published forecast, with what people have put in it since, says it lands."""
 
 from __future__ import annotations
 

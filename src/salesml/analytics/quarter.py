@@ -139,6 +139,21 @@ class Elsewhere:
         return np.maximum(trailing * share + np.sqrt(self.variance * trailing * (1 + 1 / self.quarters)) * drawn, self.least)
 
 
+def placed(draws: np.ndarray, mean: float, lo: float, hi: float) -> np.ndarray:
+    """Draws carried, in their order, to another mean and another 80 % interval (lo, hi): below and above their median they are
+    stretched along straight lines. Where none do it (a mean far to one side of the interval) they are only moved to the mean.
+    """
+    low, middle, high = np.quantile(draws, BAND)
+    if low < middle < high and lo < mean < hi:
+        above = draws >= middle
+        steps = np.where(above, (draws - middle) / (high - middle), (middle - draws) / (middle - low))
+        fixed = steps * np.where(above, hi, lo)  # an end's part grows with the steps towards it, the median's falls
+        median = (mean - fixed.mean()) / (1 - steps).mean()
+        if lo < median < hi:
+            return fixed + (1 - steps) * median
+    return draws + (mean - draws.mean())
+
+
 def elsewhere(history: pd.DataFrame, level: str) -> Elsewhere:
     """A level's `Elsewhere`. history: one row per level, name and past quarter: other (currency), trailing (revenue of the half-year
     before, currency).

@@ -102,10 +102,23 @@ def base(
     nodes.loc[nodes.index[len(quotas) :], "booked"] = alone @ cells["booked"].to_numpy()
     other = np.vstack([drawn[1], scaled * _elsewhere(nodes.iloc[len(quotas) :], alone @ lately, history, drawn[1].shape)])
     known = ~np.isnan(other[:, 0])
+    cells = cells.assign(share=_by_region(cells, nodes, np.where(known, other.mean(axis=1), np.nan)))
     return Base(
         deals.reset_index(drop=True), nodes, cells, _industries(trailing, of_trailing), np.vstack([drawn[0], alone @ cells_won]),
         np.where(known[:, None], other, 0.0), known, member, cells_won, luck, fresh, arrivals, days_left, pace,
     )  # fmt: skip
+
+
+def _by_region(cells: pd.DataFrame, nodes: pd.DataFrame, other: np.ndarray) -> np.ndarray:
+    """Each cell's part of what comes from elsewhere: its region's part of the regions' means, where all are known, within it as lately."""
+    share, named = cells["share"].to_numpy("float64"), cells["region"].ne("").to_numpy()
+    mean = pd.Series(other, nodes["name"])[nodes["level"].eq("region").to_numpy()].clip(lower=0)
+    lately = cells[named].groupby("region")["share"].sum()
+    mean = mean.reindex(lately.index)
+    if mean.isna().any() or not mean.sum() > 0 or (lately.eq(0) & mean.gt(0)).any():
+        return share
+    factor = (mean / mean.sum() * lately.sum() / lately.replace(0, np.nan)).fillna(0.0)
+    return share * np.where(named, cells["region"].map(factor).fillna(1.0), 1.0)
 
 
 def means(booked: np.ndarray, won: np.ndarray, other: np.ndarray, quota: np.ndarray) -> Means:

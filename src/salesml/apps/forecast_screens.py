@@ -18,8 +18,8 @@ MARKS = (("band", f"80{text.NARROW}% interval"), ("point", "heading for"), ("quo
 BEHIND = 5
 MOVING = '<p class="soft" role="status">What moved in the week before is being worked out (a few seconds)…</p>'
 TREE = (
-    "The company and its regions land where the published forecast says, overrides in it; teams and reps where the simulation of the "
-    "quarter says. Intervals and chances are the simulation's, moved to where the node lands."
+    "The company and its regions land where the published forecast says, overrides in it, with its interval; teams and reps where the "
+    "simulation of the quarter says. Chances are the simulation's, put where the node lands."
 )
 NO_FORECAST = "There is no revenue forecast as of this day. Run "
 
@@ -166,7 +166,7 @@ def _basis(desk: Desk, simulated: bool, published: bool) -> str:
     if isinstance(now, str):
         told.append(f"There is no chance of the quota: {escape(now)}.")
     elif simulated:
-        told += ["Interval and chance: the simulation of the quarter, put where the forecast lands.", escape(now.words)]
+        told += ["Chance: the simulation of the quarter, put where the forecast lands.", escape(now.words)]
     return f'<p class="soft">{" ".join(told)}</p>'
 
 

@@ -179,7 +179,7 @@ def _three(found: Scenario) -> str:
     ]
     told = (
             "One in ten quarters is worse than the pessimistic one, one in ten better than the optimistic. Regions "
-            "add up to the company; they are the simulation's own."
+            "add up to the company, so a region by itself can do worse, or better, than in these."
     )
     heads = ["Who", *(name.capitalize() for name in THREE)]
     table = theme.table(f"Three quarters that may come, {found.case.currency}", heads, rows, numbers=(1, 2, 3), kind="three")

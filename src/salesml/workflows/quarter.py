@@ -21,6 +21,9 @@ from salesml.workflows.overview import champions
 from salesml.workspace import Workspace
 
 QUARTERS = 12
+COMPANY = (quarter.COMPANY, quarter.COMPANY)
+Lands = dict[tuple[str, str], pipeline.Landing]
+"""Where nodes (level, name) land by the published forecast."""
 FIRST_QUARTER_DAYS = 91
 
 
@@ -57,7 +60,7 @@ class Picture:
 class Draws:
     """Draws behind the rows of `Picture.quotas`, one row each: what the open deals bring, what comes from elsewhere (missing: unknown).
 
-    `scaled`: the factor that what comes from elsewhere has, so that the quarter agrees with the revenue forecast; 1 without one.
+    `scaled`: the company's factor on what comes from elsewhere, so that the quarter agrees with the revenue forecast; 1 without one.
     """
 
     won: np.ndarray
@@ -94,12 +97,12 @@ def picture(workspace: Workspace, tables: Tables, instant: dt.datetime, scores: 
     lands = forecast_lands(workspace, view, quarters.iloc[0])
     table, draws = chances(deals, shock, books, quotas, quarters.iloc[0], lands)
     rated = deals.assign(p_quarter=health.by_rates(deals, found))
-    same = lands is None and np.allclose(rated["p_quarter"], deals["p_quarter"])
+    same = not lands and np.allclose(rated["p_quarter"], deals["p_quarter"])
     by_rates = table if same else chances(rated, shock, books, quotas, quarters.iloc[0])[0]
     return Picture(
         deals,
         found,
-        f"{words} {_agrees(table, lands, workspace.settings.currency)}".strip(),
+        f"{words} {_agrees(table, lands.get(COMPANY), workspace.settings.currency)}".strip(),
         shock,
         table.assign(rate_probability=by_rates["probability"].to_numpy()),
         _landing(table, draws),
@@ -182,29 +185,36 @@ def quota_rows(view: View, now: pd.Series) -> pd.DataFrame:
     return rows[["level", "name", "label", "quota"]]
 
 
-def forecast_lands(workspace: Workspace, view: View, now: pd.Series) -> float | None:
-    """The company's revenue of the quarter by the forecast published for exactly the view's instant, overrides in it; None without one."""
+def forecast_lands(workspace: Workspace, view: View, now: pd.Series) -> Lands:
+    """Where the company and its regions land by the forecast published for exactly the view's instant, overrides in it; empty without."""
     assert view.as_of is not None, "the quarter is asked of an instant"
     try:
-        found = current_forecast(workspace, view.as_of, view.tables)
+        published = current_forecast(workspace, view.as_of, view.tables)
     except NotEnoughData:
-        return None
-    if found.made_for != view.as_of:
-        return None
-    months = found.frame[found.frame["level"] == quarter.COMPANY]
-    starts = months["month"].dt.date
-    months = months.assign(period_start=starts, period_end=[pipeline.months_later(start, 1) for start in starts])
-    landing = pipeline.landing(monthly(view, basis(view)), months, (now["start"], now["end"]))
-    return float(landing.amount) if landing is not None and landing.complete else None
+        return {}
+    if published.made_for != view.as_of:
+        return {}
+    history, found = monthly(view, basis(view)), Lands()
+    for (level, name), months in published.frame.groupby(["level", "name"]):
+        booked = history if level == quarter.COMPANY else history[history["region"] == name]
+        starts = months["month"].dt.date
+        months = months.assign(period_start=starts, period_end=[pipeline.months_later(start, 1) for start in starts])
+        landing = pipeline.landing(booked, months, (now["start"], now["end"]))
+        if landing is not None and landing.complete:
+            found[str(level), str(name)] = landing
+    return found
 
 
-def _agrees(quotas: pd.DataFrame, lands: float | None, currency: str) -> str:
+def _agrees(quotas: pd.DataFrame, landing: pipeline.Landing | None, currency: str) -> str:
     """How the company's landing stands to the forecast's."""
-    if lands is None:
+    if landing is None:
         return "No revenue forecast was published for this instant, so what comes from elsewhere is what past quarters say."
-    mean = quotas[["booked", "expected", "other"]].iloc[0].sum()
+    mean, lands = quotas[["booked", "expected", "other"]].iloc[0].sum(), float(landing.amount)
     if abs(mean - lands) <= AGREE * abs(lands):
-        return f"What comes from elsewhere is scaled so that the quarter's mean is that of the revenue forecast, {lands:,.0f} {currency}."
+        return (
+            f"The quarter's mean and 80 % interval are those of the revenue forecast, {lands:,.0f} {currency}: what comes from elsewhere "
+            "than the open deals is what makes up the difference."
+        )
     return (
         f"The revenue forecast published for this instant lands at {lands:,.0f} {currency}, the sum of what is told here at {mean:,.0f}: "
         "the two do not agree."
@@ -217,13 +227,13 @@ def chances(
     books: facts.Books,
     quotas: pd.DataFrame,
     now: pd.Series,
-    lands: float | None = None,
+    lands: Lands | None = None,
     scaled: float = 1.0,
 ) -> tuple[pd.DataFrame, Draws]:
     """`quotas` with booked, open_amount and `quarter.chance_of_quota`, and the draws behind.
 
-    `lands`: what the company's mean is to be, its row being the first; what comes from elsewhere is scaled by one factor at all levels
-    to make it so. `scaled`: that factor, where it is known.
+    `lands`: the mean and 80 % interval that a node is to have: what it has from elsewhere is scaled, and the sum stretched, to make it
+    so. Nodes without are scaled by the company's factor, its row being the first; `scaled`: that factor, where it is known.
     """
     entries, landing_deals = books.entries, deals.assign(amount=deals["amount"].astype("float64") * books.landed)
     drawn = quarter.simulate(landing_deals, shock.size)
@@ -236,16 +246,26 @@ def chances(
         mine = landing_deals if row.level == quarter.COMPANY else landing_deals[deals[row.level] == row.name]
         won = drawn[key].to_numpy() if key in drawn else np.zeros(quarter.DRAWS)
         other = past[row.level].draws(row.name, float(trailing.get(key, 0.0)), seed=place + 1)
-        if place == 0 and lands is not None and other is not None and other.mean() > 0:
-            scaled = max(lands - float(booked.get(key, 0.0)) - float(won.mean()), 0.0) / float(other.mean())
-        other = None if other is None else scaled * other
         so_far, open_amount = float(booked.get(key, 0.0)), float(deals["amount"].astype("float64")[mine.index].sum())
+        landing = (lands or {}).get(key)
+        if other is not None and landing is not None and other.mean() > 0:
+            factor = max(float(landing.amount) - so_far - float(won.mean()), 0.0) / float(other.mean())
+            other = _placed(factor * other, so_far + won, landing) if factor else 0.0 * other
+            scaled = factor if place == 0 else scaled
+        elif other is not None:
+            other = scaled * other
         shared = quarter.shared_variance(mine, shock.size)
         found = quarter.chance_of_quota(won, other, so_far, row.quota, open_amount, shared)
         parts.append({"booked": so_far, "open_amount": open_amount, **found})
         yields.append(won)
         rests.append(np.full(quarter.DRAWS, np.nan) if other is None else other)
     return pd.concat([quotas, pd.DataFrame(parts)], axis=1), Draws(np.stack(yields), np.stack(rests), scaled)
+
+
+def _placed(other: np.ndarray, sure: np.ndarray, landing: pipeline.Landing) -> np.ndarray:
+    """What comes from elsewhere so that, with what is booked and won, the forecast's interval holds 8 in 10 draws."""
+    ends = [float(landing.lo80), float(landing.hi80)]
+    return other if np.isnan(ends).any() else quarter.placed(sure + other, float(landing.amount), *ends) - sure
 
 
 def _landing(quotas: pd.DataFrame, draws: Draws) -> np.ndarray:

@@ -16,11 +16,11 @@ demo: $(VENV)/.ready   ## set up, fill a workspace with the example company (or 
 
 test: $(VENV)/.ready-dev browser   ## set up, then lint, types and every test
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/.ready-dev   ## lint and the tests that take seconds
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(VENV)/.ready-dev   ## ruff and mypy
 	@$(BIN)/ruff check src tests benchmarks .ci

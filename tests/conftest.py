@@ -14,7 +14,14 @@ from salesml.workspace import Workspace
 
 os.environ.setdefault("NIXTLA_NUMBA_CACHE", "1")
 os.environ.pop("COLUMNS", None)  # a console made while it is set keeps that width, whatever a test asks for
+LONGEST = ("test_demo", "test_trial", "test_series_bar", "test_train_few", "test_deal_bars", "test_notebooks")
+"""Files begun first, so that no process is left with one of them while the other is done."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they were found."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 def shared_data(name: str) -> Path:

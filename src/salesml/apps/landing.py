@@ -167,15 +167,15 @@ def _stages(board: Board, region: str) -> str:
         return '<h2>What the pipeline holds</h2><p class="soft">No deal is open.</p>'
     stages = pipeline.by_stage(deals)
     scored = board.scores is not None
-    greatest = max(float(stages["amount"].max()), 1.0)
+    whole = max(float(stages["amount"].sum()), 1.0)
     rows = [
         [escape(str(row.stage)), f"{row.deals:,}", text.amount(row.amount), text.amount(row.weighted) if scored else text.MISSING,
-         bar(float(row.amount) / greatest)]
+         bar(float(row.amount) / whole)]
         for row in records(stages)
     ]  # fmt: skip
     total = [len(deals), pipeline.total(deals["amount"]), stages["weighted"].sum()]
     foot = ["All stages", f"{total[0]:,}", text.amount(total[1]), text.amount(total[2]) if scored else text.MISSING, ""]
-    heads = ["Stage", "Deals", f"Amount ({unit})", f"Weighted by P(win) ({unit})", "Share"]
+    heads = ["Stage", "Deals", f"Amount ({unit})", f"Weighted by P(win) ({unit})", "Share of the amount"]
     foreign = int((deals["currency"].notna() & (deals["currency"] != unit)).sum())
     remark = (
         f'<p class="soft">{text.count(foreign, "deal")} in other currencies are not in the amounts.</p>'

@@ -109,8 +109,8 @@ def test_the_choice_at_an_origin_rests_on_errors_known_by_then() -> None:
     }
     rows, now = revenue._judge(data, found, origins)
     chosen = rows[rows["model"] == "champion"].groupby("window")["chosen"].first()
-    assert (chosen.loc[:23] == "average").all(), "below two seasons the mean of the last one is usual"
-    assert (chosen.loc[24:turn] == "ensemble").all(), "at the turn nothing is known of it yet"
+    assert (chosen.loc[:22] == "average").all(), "below two seasons the mean of the last one is usual, below three origins nothing is sure"
+    assert (chosen.loc[23:turn] == "ensemble").all(), "at the turn nothing is known of it yet"
     first = int(chosen.index[(chosen == "average")].max())
     assert now == "average" and first == length - 1
     told = winners(rows, "company", "average").set_index("origin")

@@ -65,6 +65,14 @@ def test_what_takes_long_waits_for_its_screen(app):
     assert app.desk.parts.has("change") and "being worked out" not in words(app.landing.value)
 
 
+def test_the_landing_says_what_it_is_made_of(app):
+    row = app.desk.lands.iloc[0]
+    assert row[["booked", "expected", "other", "moved"]].fillna(0.0).sum() == pytest.approx(row["amount"], rel=0.005)
+    told = words(app.landing.value)
+    for name, value in (("Booked so far", row["booked"]), ("Open deals bring", row["expected"]), ("From elsewhere", row["other"])):
+        assert f"{name} {words(text.money(value, 'USD')) if value == value else text.MISSING}" in told
+
+
 def test_the_answer_is_the_published_number_with_the_simulation_s_chance(app, company):
     said = quarter_by_hand(company, LATER, "company")["amount"]
     now = app.desk.parts.picture

@@ -11,6 +11,7 @@ import pandas as pd
 
 PRIOR, REP_PRIOR = 10.0, 30.0
 """Deals' worth of the coarser share that a finer one is drawn towards, and of no bias that a rep's is."""
+MOST_BIAS = 4.0
 FAR, UNDATED = 6, 99
 NONE = ""
 FINER = ("stage", "due", "call")
@@ -67,8 +68,10 @@ def _shares(seen: pd.DataFrame, now: pd.DataFrame) -> np.ndarray:
         finer = (sums["brought"] + weight * sums["towards"]) / (sums["amount"] + weight)
         then, share = _of(finer, seen, by), np.where(np.isnan(_of(finer, now, by)), share, _of(finer, now, by))
     by, weight = ["rep", "call"], REP_PRIOR * brought / deals
+    if weight <= 0:  # nothing came, or more was credited than booked
+        return share
     sums = seen.assign(usual=seen["amount"] * then).groupby(by)[["brought", "usual"]].sum()
-    bias = (sums["brought"] + weight) / (sums["usual"] + weight) if weight else sums["usual"] * 0 + 1
+    bias = ((sums["brought"] + weight) / (sums["usual"] + weight)).clip(1 / MOST_BIAS, MOST_BIAS)
     return share * np.nan_to_num(_of(bias, now, by), nan=1.0)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from salesml.workflows.scenarios import BaseCase
 
 COMPANY = ("company", "company")
-LANDS = [*KEYS, "label", "booked", "open_amount", "mean", "quota", "probability", "lo80", "hi80"]
+LANDS = [*KEYS, "label", "booked", "expected", "other", "open_amount", "mean", "quota", "probability", "lo80", "hi80"]
 OWN = ("prediction", "landing", "override")
 """Tables that the app's own work appends to."""
 Found = TypeVar("Found")
@@ -123,7 +123,8 @@ class Desk:
     def lands(self) -> pd.DataFrame:
         """Where the company and nodes with a quota land. Grain: one row per node, the company first; no row without a simulation.
 
-        Columns: level, name, label, booked, open_amount, quota, lo80, hi80 and those of `analytics.published.at_published`.
+        Columns: level, name, label, booked, expected (of the open deals), other (from elsewhere), open_amount, quota, lo80, hi80 and
+        those of `analytics.published.at_published`.
         """
         now = self.parts.picture
         return pd.DataFrame(columns=[*LANDS, "amount", "moved", "chance"]) if isinstance(now, str) else self._published(_rows_of(now))

@@ -142,12 +142,15 @@ def _answer(desk: Desk, amount: float, interval: tuple[float, float], quota: Any
 
 
 def _facts(desk: Desk, company: Any, found: Any, quota: Any) -> list[tuple[str, str, str]]:
+    """What the landing is made of (booked, open deals, elsewhere, what people moved add up to it), and what the quota lacks."""
     unit = desk.board.currency
     facts = []
     booked = company.booked if company is not None else found.booked
     facts.append(("Booked so far", text.money(booked, unit), "revenue of this quarter"))
     if company is not None:
-        facts.append(("Open pipeline", text.money(company.open_amount, unit), "amounts as entered"))
+        facts.append(("Open deals bring", text.money(company.expected, unit), f"of {text.amount(company.open_amount)} as entered"))
+        rest = text.MISSING if _no(company.other) else text.money(company.other, unit)
+        facts.append(("From elsewhere", rest, "deals not open yet, regular orders"))
     if not _no(quota):
         facts.append(("Missing to the quota", text.money(max(float(quota) - float(booked), 0.0), unit), f"of {text.amount(quota)}"))
     moved = desk.moved()

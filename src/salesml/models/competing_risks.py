@@ -193,7 +193,7 @@ class CompetingRisks:
         def read(place: int, head: str, line: dict) -> Head:
             trees = CatBoost().load_model(str(folder / f"{head}_{place}.cbm"))
             effects, penalties = np.array(line["effects"]), np.array(line["penalties"])
-            return Head(trees, Line(effects, penalties, len(c["edges"]) - 1), np.array(line["bend"]))
+            return Head(trees, Line(effects, penalties, len(c["edges"]) - 1), np.array(line.get("bend", STRAIGHT)))
 
         heads, *members = [
             {head: read(place, head, line) for head, line in lines.items()} for place, lines in enumerate(c["heads"])

@@ -60,13 +60,13 @@ def expected(found: pd.DataFrame, origin: pd.Timestamp, series: list[str], horiz
 def _shares(seen: pd.DataFrame, now: pd.DataFrame) -> np.ndarray:
     """The share of its amount that each row of `now` is to bring, by what rows of `seen` have `brought`."""
     deals, amount, brought = (float(seen[name].sum()) for name in ("deals", "amount", "brought"))
-    then, share = np.full(len(seen), brought / amount), np.full(len(now), brought / amount)
+    then, share, weight = np.full(len(seen), brought / amount), np.full(len(now), brought / amount), PRIOR * amount / deals
     for number in range(1, len(FINER) + 1):
         by = list(FINER[:number])
-        weight = PRIOR * amount / deals
         sums = seen.assign(towards=then).groupby(by).agg({"brought": "sum", "amount": "sum", "towards": "first"})
         finer = (sums["brought"] + weight * sums["towards"]) / (sums["amount"] + weight)
-        then, share = _of(finer, seen, by), np.where(np.isnan(_of(finer, now, by)), share, _of(finer, now, by))
+        told = _of(finer, now, by)
+        then, share = _of(finer, seen, by), np.where(np.isnan(told), share, told)
     by, weight = ["rep", "call"], REP_PRIOR * brought / deals
     if weight <= 0:  # nothing came, or more was credited than booked
         return share

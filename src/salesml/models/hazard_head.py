@@ -47,14 +47,11 @@ def bend(log_odds: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> np.n
     if not weights.sum():
         return STRAIGHT
     middle = float(np.average(log_odds, weights=weights))
-    moved = laplace(_powers(log_odds - middle), answers, weights, np.array([middle, 1.0, 0.0]), np.full(3, HELD))[0]
+    powers = np.vander(log_odds - middle, 3, increasing=True)
+    moved = laplace(powers, answers, weights, np.array([middle, 1.0, 0.0]), np.full(3, HELD))[0]
     constant, slope, square = moved[0] - moved[1] * middle + moved[2] * middle**2, moved[1] - 2 * moved[2] * middle, moved[2]
     slope = max(slope, 0.5)
     return np.array([constant, slope, np.clip(square, -slope / 16, slope / 16)])
-
-
-def _powers(log_odds: np.ndarray) -> np.ndarray:
-    return np.stack([np.ones_like(log_odds), log_odds, log_odds**2], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -72,5 +69,8 @@ class Head:
 
     def bent(self, log_odds: np.ndarray, left: np.ndarray) -> np.ndarray:
         """Log-odds of the two parts, snapshots × periods with so many days left in the quarter, bent."""
+        if np.array_equal(self.bend, STRAIGHT):
+            return log_odds
+        constant, slope, square = self.bend
         rush = band(np.arange(left.shape[1]), left) == IN_RUSH
-        return np.where(rush, _powers(log_odds) @ self.bend, log_odds)
+        return np.where(rush, constant + log_odds * (slope + log_odds * square), log_odds)

@@ -84,7 +84,8 @@ def override_revenue(
     """
     month, money = _month(period), signed.money(amount)
     tables = Lake(workspace).open()
-    return _override(workspace, tables, current_forecast(workspace, tables=tables), node, {month: money}, reason, until, approved_by, by)[0]
+    current, history = current_forecast(workspace, tables=tables), _history(tables, signed.now())
+    return _override(workspace, current, history, node, {month: money}, reason, until, approved_by, by)[0]
 
 
 def override_period(
@@ -121,13 +122,13 @@ def override_period(
     said = [float(_place(current.frame, level, name, month, node)["amount"]) for month in months]
     shares = [one / sum(said) if sum(said) else 1 / len(said) for one in said]
     parts = round_to_cents([float(money - came) * share for share in shares], money - came)
-    return _override(workspace, tables, current, node, dict(zip(months, parts, strict=True)), reason, until, approved_by, by)
+    return _override(workspace, current, history, node, dict(zip(months, parts, strict=True)), reason, until, approved_by, by)
 
 
 def _override(
     workspace: Workspace,
-    tables: Tables,
     current: CurrentForecast,
+    history: pd.DataFrame,
     node: str,
     amounts: Mapping[pd.Timestamp, Decimal],
     reason: str,
@@ -135,7 +136,7 @@ def _override(
     approved_by: str | None,
     by: str | None,
 ) -> list[Override]:
-    """One override a month, all written or none."""
+    """One override a month, all written or none; history: `_history` of now."""
     now, author, approver = signed.now(), *_people(workspace, by, approved_by)
     told, ends = signed.reason(reason), None if until is None else workspace.instant(until)
     if ends is not None and ends <= now:
@@ -144,7 +145,8 @@ def _override(
     made = []
     for month, money in amounts.items():
         model = _place(current.frame, level, name, month, node)["model_amount"]
-        _refuse_known(tables, month, now)
+        if len(history) and month <= last_known_month(history):  # a number put down when the outcome is known is no forecast
+            raise BadParameter(f"the revenue of {month:%Y-%m} is known already; give a later month, or correct the revenue itself")
         made.append(Override(
             f"ovr-{uuid.uuid4().hex[:12]}", node, month.date(), money, model, workspace.settings.currency, told, author.name,
             approver.name, now, ends,
@@ -253,13 +255,6 @@ def _place(frame: pd.DataFrame, level: str, name: str, month: pd.Timestamp, node
         months = ", ".join(f"{one:%Y-%m}" for one in rows["month"])
         raise BadParameter(f"the newest forecast has no {month:%Y-%m}, only {months}; give one of them, or forecast further ahead")
     return found.iloc[0]
-
-
-def _refuse_known(tables: Tables, month: pd.Timestamp, now: dt.datetime) -> None:
-    """A number put down when the outcome is known is no forecast."""
-    history = _history(tables, now)
-    if len(history) and month <= last_known_month(history):
-        raise BadParameter(f"the revenue of {month:%Y-%m} is known already; give a later month, or correct the revenue itself")
 
 
 def _history(tables: Tables, now: dt.datetime) -> pd.DataFrame:

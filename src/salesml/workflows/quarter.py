@@ -211,8 +211,10 @@ def _agrees(quotas: pd.DataFrame, landing: pipeline.Landing | None, currency: st
         return "No revenue forecast was published for this instant, so what comes from elsewhere is what past quarters say."
     mean, lands = quotas[["booked", "expected", "other"]].iloc[0].sum(), float(landing.amount)
     if abs(mean - lands) <= AGREE * abs(lands):
+        ends = np.allclose(quotas[["lo80", "hi80"]].iloc[0].astype("float64"), [float(landing.lo80), float(landing.hi80)], rtol=AGREE)
+        what = "mean and 80 % interval are those" if ends else "mean, not its interval, is that"
         return (
-            f"The quarter's mean and 80 % interval are those of the revenue forecast, {lands:,.0f} {currency}: what comes from elsewhere "
+            f"The quarter's {what} of the revenue forecast, {lands:,.0f} {currency}: what comes from elsewhere "
             "than the open deals is what makes up the difference."
         )
     return (
@@ -250,8 +252,8 @@ def chances(
         landing = (lands or {}).get(key)
         if other is not None and landing is not None and other.mean() > 0:
             factor = max(float(landing.amount) - so_far - float(won.mean()), 0.0) / float(other.mean())
-            other = _placed(factor * other, so_far + won, landing) if factor else 0.0 * other
-            scaled = factor if place == 0 else scaled
+            other, scaled = factor * other, factor if place == 0 else scaled
+            other = _placed(other, so_far + won, landing) if factor else other
         elif other is not None:
             other = scaled * other
         shared = quarter.shared_variance(mine, shock.size)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salesml.analytics import quarter
+from salesml.analytics import elsewhere, quarter
 from salesml.analytics.levers import Levers
 from salesml.analytics.scenario import run as turn
 from salesml.analytics.scenario_base import Base, base
@@ -65,7 +65,7 @@ def made(deals: pd.DataFrame) -> Base:
     history["other"] = history["trailing"] * rng.uniform(0.3, 0.5, len(history))
     whole = float(entries["amount"].sum())
     drawn = quarter.simulate(deals, SHOCK)[quarter.COMPANY, quarter.COMPANY].to_numpy()
-    other = quarter.elsewhere(history, quarter.COMPANY).draws(quarter.COMPANY, whole, seed=1)
+    other = elsewhere.elsewhere(history, quarter.COMPANY).draws(quarter.COMPANY, whole, seed=1)
     quotas = pd.DataFrame({"level": ["company"], "name": "company", "label": "the company", "quota": whole, "booked": 0.3 * whole})
     arrivals = pd.DataFrame({"since": rng.uniform(0, 50, 2_000), "days": rng.exponential(30, 2_000), "left": DAYS_LEFT, "amount": 1_000.0})
     return base(

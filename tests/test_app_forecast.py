@@ -116,7 +116,7 @@ def test_the_tree_goes_down_as_far_as_asked_and_a_node_opens(app, company):
     assert "Numbers of the chart" in app.chosen.value
     rep = next(node for node in nodes if node.startswith("rep/"))
     app.choose(rep)
-    mean = rows.set_index("name").loc[rep.removeprefix("rep/"), "model_mean"]
+    mean = rows.set_index("name").loc[rep.removeprefix("rep/"), "model"]
     assert words(text.money(mean, "USD")) in words(app.chosen.value) and "<svg" not in app.chosen.value
     app.choose("region/Nowhere")
     assert app.node.value == rep

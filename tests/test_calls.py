@@ -68,18 +68,18 @@ def nodes(**calls: float) -> pd.DataFrame:
     booked = {"company": 17, "West": 9, "a": 9, "u1": 4, "u2": 3, "East": 5, "u4": 5}
     mean = rows["name"].map(model).astype("float64")
     return rows.assign(
-        booked=rows["name"].map(booked), model=mean, model_mean=mean + 1, lo80=mean - 10, hi80=mean + 10, quota=90.0,
+        booked=rows["name"].map(booked), model=mean, lo80=mean - 10, hi80=mean + 10, quota=90.0,
         call=rows["name"].map(calls).astype("float64"),
     )  # fmt: skip
 
 
 def test_below_is_calls_then_calls_further_below_then_the_model_and_what_is_booked_for_nobody():
     found = roll_up(nodes(u1=50, East=10)).set_index("name")
-    assert found.loc["a", "below"] == 50 + 41 + 2, "u1's call, u2's model mean, 2 booked for nobody in the team"
+    assert found.loc["a", "below"] == 50 + 40 + 2, "u1's call, u2's model, 2 booked for nobody in the team"
     assert found.loc["West", "below"] == found.loc["a", "below"], "the team has no call, so its sum below counts"
-    assert found.loc["company", "below"] == 93 + 10 + 3 and pd.isna(found.loc["u1", "below"])
+    assert found.loc["company", "below"] == 92 + 10 + 3 and pd.isna(found.loc["u1", "below"])
     assert found.loc["company", ["below_calls", "below_nodes"]].tolist() == [2, 3]
-    assert found.loc["East", ["gap_model", "gap_below", "gap_quota"]].tolist() == [-10, -11, -80]
+    assert found.loc["East", ["gap_model", "gap_below", "gap_quota"]].tolist() == [-10, -10, -80]
     assert found.loc["company", "gap_quota"] == 10, "without a call the model stands against the quota"
 
 
@@ -261,7 +261,7 @@ def shown(called: Workspace) -> ForecastCall:
 def test_calls_stand_beside_the_models_own_numbers_and_the_quotas(called, shown):
     rows = shown.rows.set_index("name")
     same = picture(called, Lake(called).open(), shown.as_of).quotas.set_index("name")
-    for column, theirs in (("model", "median"), ("lo80", "lo80"), ("hi80", "hi80"), ("quota", "quota"), ("booked", "booked")):
+    for column, theirs in (("model", "lands"), ("lo80", "lo80"), ("hi80", "hi80"), ("quota", "quota"), ("booked", "booked")):
         both = rows[[column]].join(same[theirs].rename("theirs"), how="inner")
         assert len(both) == len(same) and both[column].to_numpy() == pytest.approx(both["theirs"].to_numpy(), abs=0.01, nan_ok=True)
     assert rows.loc["company", "call"] == 2_000_000 and shown.company_call == 2_000_000

@@ -14,7 +14,7 @@ import pytest
 from scipy import special, stats
 
 from salesml import world
-from salesml.analytics import health, pipeline, quarter
+from salesml.analytics import elsewhere, health, pipeline, quarter
 from salesml.errors import BadInput, NotEnoughData
 from salesml.figures import health as figures
 from salesml.lake import Lake, visible
@@ -106,14 +106,14 @@ def history(quarters: int, seed: int = 0) -> pd.DataFrame:
 
 
 def test_revenue_from_elsewhere_follows_the_past_and_needs_four_quarters():
-    drawn = quarter.elsewhere(history(12), "company").draws("company", 10_000.0, draws=20_000)
+    drawn = elsewhere.elsewhere(history(12), "company").draws("company", 10_000.0, draws=20_000)
     assert drawn is not None
     assert np.mean(drawn) == pytest.approx(3000, rel=0.05)
     assert np.std(drawn) == pytest.approx(np.sqrt(10_000), rel=0.6)
-    small = quarter.elsewhere(history(12), "rep").draws("small", 40.0)
+    small = elsewhere.elsewhere(history(12), "rep").draws("small", 40.0)
     assert small is not None and small.max() < 200 and small.min() >= min(history(12)["other"].min(), 0)
-    assert quarter.elsewhere(history(3), "company").draws("company", 10_000.0) is None
-    assert quarter.elsewhere(history(12), "rep").draws("new", 0.0) is None
+    assert elsewhere.elsewhere(history(3), "company").draws("company", 10_000.0) is None
+    assert elsewhere.elsewhere(history(12), "rep").draws("new", 0.0) is None
 
 
 def test_chance_of_a_quota_coverage_and_the_coverage_needed():
@@ -301,9 +301,9 @@ def test_the_workflow_on_a_small_company(tiny_workspace, found):
     assert len(found.deals) == len(pipeline.open_deals(view)) and found.deals["p_quarter"].between(0, 1).all()
     company = found.company
     assert (company["level"], company["quota"] > 0) == ("company", True)
-    assert company["lo80"] <= company["median"] <= company["hi80"]
+    assert company["lo80"] <= company["lands"] <= company["hi80"]
     assert company["probability"] == pytest.approx(np.mean(found.landing >= company["quota"]), abs=1e-9)
-    assert f"{company['median']:,.0f}" in found.sentence and "were won by the end of past quarters" in found.notes
+    assert f"{company['lands']:,.0f}" in found.sentence and "were won by the end of past quarters" in found.notes
     regions = found.quotas[found.quotas["level"] == "region"]
     assert regions["booked"].sum() == pytest.approx(company["booked"]) and regions[
         "open_amount"

@@ -25,7 +25,7 @@ def test_the_quarter_lands_where_the_forecast_of_that_instant_does(small_workspa
     published = current_forecast(small_workspace, instant, tables).frame
     company = float(lands[COMPANY].amount)
     assert company == pytest.approx(float(published[published["level"] == "company"]["amount"].sum()))  # it begins with the quarter
-    assert now.draws.scaled > 0 and "are those of the revenue forecast" in now.words
+    assert len(now.draws.parts) and "are those of the revenue forecast" in now.words
     rows = now.quotas.set_index(["level", "name"])
     told = [node for node in rows.index if node in lands]
     assert COMPANY in told and len(told) > 1, "regions too"
@@ -37,6 +37,11 @@ def test_the_quarter_lands_where_the_forecast_of_that_instant_does(small_workspa
     joint = run(Levers(), base).joint.set_index(["level", "name"])["expected"]
     for node in told:
         assert joint[node] == pytest.approx(float(lands[node].amount), rel=0.01), "scenarios tell the same of regions"
+    nodes = run(Levers(), base).nodes
+    placed_in = now.deals[["team", "region"]].dropna().drop_duplicates().set_index("team")["region"]
+    teams = nodes[nodes["level"] == "team"].assign(region=lambda frame: frame["name"].map(placed_in))
+    for region, mean in teams.groupby("region")["expected"].sum().items():
+        assert mean == pytest.approx(float(lands["region", region].amount), rel=1e-6), "a region's teams add up to its own number"
 
 
 @pytest.mark.parametrize(("mean", "lo", "hi"), [(50.0, 30.0, 80.0), (50.0, 40.0, 55.0), (10.0, 9.0, 12.0)])
@@ -58,5 +63,4 @@ def test_an_interval_that_no_stretching_gives_leaves_the_width() -> None:
 def test_without_a_forecast_of_that_instant_past_quarters_speak(small_workspace: Workspace) -> None:
     tables = Lake(small_workspace).open()
     earlier = picture(small_workspace, tables, tables.instant(None) - dt.timedelta(days=10))
-    assert earlier.draws.scaled == 1
     assert "No revenue forecast was published" in earlier.words

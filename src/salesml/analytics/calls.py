@@ -52,7 +52,7 @@ def tree(people: pd.DataFrame, teams: pd.DataFrame, present: pd.DataFrame) -> pd
 def roll_up(nodes: pd.DataFrame) -> pd.DataFrame:
     """Calls summed from below, and the gaps. Grain and order of `tree`; money in currency.
 
-    nodes: `tree` with booked, model, model_mean, quota, call (missing where there is none). A node below counts with its call,
+    nodes: `tree` with booked, model, quota, call (missing where there is none). A node below counts with its call,
     without one with the sum below it where somebody there called, else with the model's mean (means add up, medians do not; what
     is booked where the model is not known); what is booked for nobody below counts too. Adds below (missing where nobody is
     below), below_calls of below_nodes (how many of the numbers summed are calls), gap_model and gap_below (call less these),
@@ -60,7 +60,7 @@ def roll_up(nodes: pd.DataFrame) -> pd.DataFrame:
     """
     index = {node: place for place, node in enumerate(nodes[KEYS].itertuples(index=False, name=None))}
     calls, booked = nodes["call"].to_numpy("float64"), nodes["booked"].to_numpy("float64")
-    usual = nodes["model_mean"].fillna(nodes["booked"]).to_numpy("float64")
+    usual = nodes["model"].fillna(nodes["booked"]).to_numpy("float64")
     below, made, counted = np.zeros(len(nodes)), np.zeros(len(nodes), "int64"), np.zeros(len(nodes), "int64")
     loose = booked.copy()
     for place in reversed(range(len(nodes))):

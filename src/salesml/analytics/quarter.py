@@ -15,10 +15,10 @@ DRAWS = 4000
 CELLS = 4_000_000
 LEVELS = ("company", "region", "team", "rep")
 COMPANY = "company"
-LEAST_QUARTERS, LEAST_FOR_SHOCK = 4, 8
+LEAST_FOR_SHOCK = 8
 MOST_SHOCK = 0.3
 WANTED = 0.8
-BAND = (0.1, 0.5, 0.9)
+BAND = (0.1, 0.9)
 
 
 @dataclass(frozen=True)
@@ -110,40 +110,11 @@ def shock_size(past: pd.DataFrame) -> Shock:
     return Shock(float(np.clip(size, 0, MOST_SHOCK)), quarters)
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """What a level's past quarters brought beside their open deals: `share` of trailing revenue, `variance` in proportion to it.
-
-    own: by name, sums of other and trailing; weight: trailing of four mean quarters; least: the lowest seen, or 0. The variance is
-    the level's, so that one small rep's quarter says little.
-    """
-
-    quarters: int
-    share: float
-    variance: float
-    weight: float
-    least: float
-    own: dict[str, tuple[float, float]]
-
-    def draws(self, name: str, trailing: float, draws: int = DRAWS, seed: int = 0) -> np.ndarray | None:
-        """Draws of what a name will have from elsewhere than the open deals before the quarter ends; None below 4 past quarters.
-
-        Expected is `trailing` of today (revenue of the half-year before, currency) × the share of the past, the name's own drawn towards
-        the level's as if by four quarters more; Student's t with as many degrees of freedom as quarters less one, never below `least`.
-        """
-        if self.quarters < LEAST_QUARTERS or not trailing > 0:
-            return None
-        other, before = self.own.get(name, (0.0, 0.0))
-        share = (other + self.weight * self.share) / (before + self.weight)
-        drawn = np.random.default_rng(seed).standard_t(self.quarters - 1, draws)
-        return np.maximum(trailing * share + np.sqrt(self.variance * trailing * (1 + 1 / self.quarters)) * drawn, self.least)
-
-
 def placed(draws: np.ndarray, mean: float, lo: float, hi: float) -> np.ndarray:
     """Draws carried, in their order, to another mean and another 80 % interval (lo, hi): below and above their median they are
     stretched along straight lines. Where none do it (a mean far to one side of the interval) they are only moved to the mean.
     """
-    low, middle, high = np.quantile(draws, BAND)
+    low, middle, high = np.quantile(draws, (BAND[0], 0.5, BAND[1]))
     if low < middle < high and lo < mean < hi:
         above = draws >= middle
         steps = np.where(above, (draws - middle) / (high - middle), (middle - draws) / (middle - low))
@@ -154,39 +125,26 @@ def placed(draws: np.ndarray, mean: float, lo: float, hi: float) -> np.ndarray:
     return draws + (mean - draws.mean())
 
 
-def elsewhere(history: pd.DataFrame, level: str) -> Elsewhere:
-    """A level's `Elsewhere`. history: one row per level, name and past quarter: other (currency), trailing (revenue of the half-year
-    before, currency).
-    """
-    rows = history[(history["level"] == level) & (history["trailing"] > 0)]
-    quarters = int(rows["quarter"].nunique())
-    if quarters < LEAST_QUARTERS:
-        return Elsewhere(quarters, 0.0, 0.0, 0.0, 0.0, {})
-    share = rows["other"].sum() / rows["trailing"].sum()
-    variance = ((rows["other"] - share * rows["trailing"]) ** 2 / rows["trailing"]).sum() / (len(rows) - 1)
-    own = {str(name): (mine["other"].sum(), mine["trailing"].sum()) for name, mine in rows.groupby("name")}
-    return Elsewhere(quarters, share, variance, LEAST_QUARTERS * rows["trailing"].mean(), min(rows["other"].min(), 0.0), own)
-
-
 def chance_of_quota(
     won: np.ndarray, other: np.ndarray | None, booked: float, quota: float, open_amount: float, shared: float
 ) -> dict[str, float]:
     """The landing and the chance to reach a quota from draws of both parts. Money in currency.
 
-    Gives expected (mean of what the open deals yield), other (mean of the rest; missing if unknown), lo80, median, hi80 of
-    where the quarter lands, probability (share of draws at or above the quota; missing without one), gap (quota less
+    Gives expected (mean of what the open deals yield), other (mean of the rest; missing if unknown), lands (mean of where the
+    quarter lands) with lo80 and hi80, probability (share of draws at or above the quota; missing without one), gap (quota less
     booked), coverage (open amount ÷ gap) and coverage_needed (the ratio with which 8 in 10 draws would reach it, the mix of
     deals as it is; missing where no gap is left or 40 times the pipeline would not do). shared: the part of the
     yield's variance that all deals share.
     """
     rest = np.zeros(len(won)) if other is None else other
-    lo, median, hi = np.quantile(booked + won + rest, BAND)
+    lands = booked + won + rest
+    lo, hi = np.quantile(lands, BAND)
     gap = quota - booked
     chance = float("nan") if np.isnan(gap) else float(np.mean(won + rest >= gap))
     needed = _needed(won, rest, gap, shared)
     return {
         "expected": float(won.mean()), "other": float("nan") if other is None else float(rest.mean()),
-        "lo80": float(lo), "median": float(median), "hi80": float(hi), "probability": chance,
+        "lands": float(lands.mean()), "lo80": float(lo), "hi80": float(hi), "probability": chance,
         "gap": gap, "coverage": open_amount / gap if gap > 0 else float("nan"),
         "coverage_needed": needed * open_amount / gap if gap > 0 else float("nan"),
     }  # fmt: skip

@@ -22,7 +22,7 @@ class Outcome:
     """What levers make of the quarter; money in the base's currency.
 
     nodes: one row per level and name: label, quota, booked, expected (mean of where the quarter lands), open and other (its parts:
-    what open deals bring, what comes from elsewhere; missing if unknown), lo80, median, hi80, probability (share of draws at or
+    what open deals bring, what comes from elsewhere; missing if unknown), lo80, hi80, probability (share of draws at or
     above the quota), gap (quota less booked), shortfall (mean of what is missing where it is missed; missing if it never is), and
     expected_before, probability_before of the base. parts: level, name, lever, expected, probability: what each lever does alone to
     the base, and "together" for what they do to one another; they sum to the difference. joint: `joint.joint_scenarios`;
@@ -183,13 +183,13 @@ def _told(base: Base, turned: _Turned, known: Means) -> pd.DataFrame:
     """The columns of `Outcome.nodes`."""
     booked = base.nodes["booked"].to_numpy("float64")
     gap = turned.quota - booked
-    lo, median, hi = np.quantile(booked[:, None] + turned.won + turned.other, BAND, axis=1)
+    lo, hi = np.quantile(booked[:, None] + turned.won + turned.other, BAND, axis=1)
     missing = np.maximum(gap[:, None] - (turned.won + turned.other), 0.0)
     missed = np.count_nonzero(missing > 0, axis=1)
     shortfall = np.divide(missing.sum(axis=1), missed, out=np.full(len(gap), np.nan), where=missed > 0)
     told = {name: known[name] for name in ("expected", "probability", "open")}
     other = np.where(base.known, known["other"], np.nan)
-    return base.nodes.assign(quota=turned.quota, **told, other=other, lo80=lo, median=median, hi80=hi, gap=gap, shortfall=shortfall)
+    return base.nodes.assign(quota=turned.quota, **told, other=other, lo80=lo, hi80=hi, gap=gap, shortfall=shortfall)
 
 
 def _parts(nodes: pd.DataFrame, names: tuple[str, ...], alone: list[Means], before: Means, after: Means) -> pd.DataFrame:

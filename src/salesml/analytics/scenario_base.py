@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from salesml.analytics import quarter
+from salesml.analytics import elsewhere, quarter
+from salesml.analytics.elsewhere import KEYS
 from salesml.analytics.luck import Luck
 
-KEYS = ["region", "team", "rep"]
 MONTH_DAYS = 30.4375
 Means = dict[str, np.ndarray]
 Pace = Callable[[float, float], np.ndarray]
@@ -77,21 +77,17 @@ def base(
     days_left: float,
     pace: Pace,
     labels: dict[str, str] | None = None,
-    scaled: float = 1.0,
 ) -> Base:
     """The base case from a picture of the quarter (`workflows.quarter`).
 
     deals: amount, p_quarter, region, team, rep, industry; quotas: level, name, label, quota, booked with the draws `drawn` (won, other
     with missing for unknown), one row each, the company first; booked, trailing: revenue rows of the quarter so far and of the past
-    half-year: amount, region, team, rep, industry; history: as `quarter.elsewhere` takes it. Regions, teams and reps without a quota get
-    draws of their own, those from elsewhere times `scaled`, as the quotas' have been.
+    half-year: amount, region, team, rep, industry; history: as `elsewhere.elsewhere` takes it. Regions, teams and reps without a quota get
+    draws of their own, and their part of what those above them have from elsewhere (`elsewhere.shared_out`).
     """
     cells, (of_deals, of_booked, of_trailing) = _cells(deals, booked, trailing)
     lately = np.bincount(of_trailing, trailing["amount"].astype("float64").fillna(0).clip(lower=0), len(cells))
-    cells = cells.assign(
-        booked=np.bincount(of_booked, booked["amount"].astype("float64").fillna(0), len(cells)),
-        share=lately / lately.sum() if lately.sum() > 0 else lately,
-    )
+    cells = cells.assign(booked=np.bincount(of_booked, booked["amount"].astype("float64").fillna(0), len(cells)))
     amounts = deals["amount"].astype("float64").fillna(0.0).to_numpy()
     deals = deals.assign(amount=amounts, cell=of_deals)
     chances = deals["p_quarter"].to_numpy("float64")
@@ -100,25 +96,16 @@ def base(
     nodes, member = _nodes(cells, quotas, labels or {})
     alone = member[len(quotas) :]
     nodes.loc[nodes.index[len(quotas) :], "booked"] = alone @ cells["booked"].to_numpy()
-    other = np.vstack([drawn[1], scaled * _elsewhere(nodes.iloc[len(quotas) :], alone @ lately, history, drawn[1].shape)])
+    own = dict(zip(zip(quotas["level"], quotas["name"], strict=True), drawn[1].mean(axis=1), strict=True))
+    shared = elsewhere.shared_out(trailing, history, {key: mean for key, mean in own.items() if not np.isnan(mean)})
+    cells = cells.merge(shared[[*KEYS, "other"]], "left", KEYS).fillna({"other": 0.0})
+    cells = cells.assign(share=cells["other"] / (cells["other"].sum() or 1.0)).drop(columns="other")
+    other = np.vstack([drawn[1], _elsewhere(nodes.iloc[len(quotas) :], alone @ lately, history, elsewhere.by_node(shared), drawn[1].shape)])
     known = ~np.isnan(other[:, 0])
-    cells = cells.assign(share=_by_region(cells, nodes, np.where(known, other.mean(axis=1), np.nan)))
     return Base(
         deals.reset_index(drop=True), nodes, cells, _industries(trailing, of_trailing), np.vstack([drawn[0], alone @ cells_won]),
         np.where(known[:, None], other, 0.0), known, member, cells_won, luck, fresh, arrivals, days_left, pace,
     )  # fmt: skip
-
-
-def _by_region(cells: pd.DataFrame, nodes: pd.DataFrame, other: np.ndarray) -> np.ndarray:
-    """Each cell's part of what comes from elsewhere: its region's part of the regions' means, where all are known, within it as lately."""
-    share, named = cells["share"].to_numpy("float64"), cells["region"].ne("").to_numpy()
-    mean = pd.Series(other, nodes["name"])[nodes["level"].eq("region").to_numpy()].clip(lower=0)
-    lately = cells[named].groupby("region")["share"].sum()
-    mean = mean.reindex(lately.index)
-    if mean.isna().any() or not mean.sum() > 0 or (lately.eq(0) & mean.gt(0)).any():
-        return share
-    factor = (mean / mean.sum() * lately.sum() / lately.replace(0, np.nan)).fillna(0.0)
-    return share * np.where(named, cells["region"].map(factor).fillna(1.0), 1.0)
 
 
 def means(booked: np.ndarray, won: np.ndarray, other: np.ndarray, quota: np.ndarray) -> Means:
@@ -153,14 +140,19 @@ def _nodes(cells: pd.DataFrame, quotas: pd.DataFrame, labels: dict[str, str]) ->
     return nodes, sparse.csr_matrix((ones, (rows, named["row"])), shape=(len(nodes), len(cells)))
 
 
-def _elsewhere(nodes: pd.DataFrame, trailing: np.ndarray, history: pd.DataFrame, before: tuple[int, ...]) -> np.ndarray:
-    """Draws from elsewhere by node, from each one's `trailing` revenue; missing where unknown. `before`: how many have them, and draws."""
-    past, (first, count) = {level: quarter.elsewhere(history, level) for level in quarter.LEVELS}, before
-    found = [
-        past[level].draws(name, float(money), count, seed=first + place + 1)
-        for place, (level, name, money) in enumerate(zip(nodes["level"], nodes["name"], trailing, strict=True))
-    ]
-    return np.array([np.full(count, np.nan) if one is None else one for one in found]).reshape(len(nodes), count)
+def _elsewhere(
+    nodes: pd.DataFrame, trailing: np.ndarray, history: pd.DataFrame, parts: pd.Series, before: tuple[int, ...]
+) -> np.ndarray:
+    """Draws from elsewhere by node, from each one's `trailing` revenue, with the means of `parts`; missing where unknown. `before`: how
+    many nodes have them already, and draws.
+    """
+    past, (first, count) = {level: elsewhere.elsewhere(history, level) for level in quarter.LEVELS}, before
+    found = np.full((len(nodes), count), np.nan)
+    for place, (level, name, money) in enumerate(zip(nodes["level"], nodes["name"], trailing, strict=True)):
+        drawn = past[level].draws(name, float(money), count, seed=first + place + 1)
+        if drawn is not None:
+            found[place] = elsewhere.at_mean(drawn, parts.get((level, name)))
+    return found
 
 
 def _industries(trailing: pd.DataFrame, cells: np.ndarray) -> pd.DataFrame:

@@ -135,7 +135,7 @@ class Desk:
         if isinstance(call, str) or call.rows["model"].isna().all():
             return pd.DataFrame(columns=[*LANDS, "depth", "call", "author", "amount", "moved", "chance"])
         chances = self.lands[[*KEYS, "probability"]]
-        return self._published(call.rows.rename(columns={"model_mean": "mean"}).merge(chances, "left", KEYS))
+        return self._published(call.rows.rename(columns={"model": "mean"}).merge(chances, "left", KEYS))
 
     def landing(self, region: str = ALL_REGIONS) -> pipeline.Landing | None:
         """The quarter by the published forecast with overrides; None where it does not reach the quarter's end."""

@@ -316,7 +316,7 @@ _LANDING = Table(
         C("entity_type", "string", "level", allowed=("rep", "team", "region", "company"), required=True),
         C("entity_id", "string", "which one", required=True),
         C("period_start", "date", "first day of the quarter", required=True), C("period_end", "date", "first day after it", required=True),
-        C("amount", "money", "median; missing where the model had none", "currency"), _currency(),
+        C("amount", "money", "mean; missing where the model had none", "currency"), _currency(),
         C("lo80", "money", "bound of the 80 % interval", "currency"), C("hi80", "money", "bound of the 80 % interval", "currency"),
         *_MODEL,
     ),

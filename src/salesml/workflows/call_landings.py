@@ -20,7 +20,7 @@ from salesml.workspace import Workspace
 LANDING = "quarter_landing"
 FRESH = dt.timedelta(days=8)
 KEYS = ["level", "name"]
-NUMBERS = [*KEYS, "model", "lo80", "hi80", "model_mean", "open_amount"]
+NUMBERS = [*KEYS, "model", "lo80", "hi80", "open_amount"]
 
 
 def quotas(view: View, start: dt.date, end: dt.date) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def landings(
     """Where each node's quarter lands, and in words where deals' chances come from; no rows and the reason where it is not known.
 
     nodes: level, name. scores as `workflows.health.pipeline_health` takes them; seen: the picture by them, where it is made already.
-    Columns: level, name, model (median of the landing), lo80, hi80, model_mean, open_amount (currency). Nodes with a quota have the
+    Columns: level, name, model (mean of the landing), lo80, hi80, open_amount (currency). Nodes with a quota have the
     numbers of `workflows.quarter.picture`.
     """
     try:
@@ -50,9 +50,8 @@ def landings(
     asked = nodes[KEYS].merge(found[KEYS].assign(there=True), "left", KEYS)
     more = asked[asked["there"].isna()][KEYS].assign(label="", quota=np.nan).reset_index(drop=True)
     if len(more):
-        found = pd.concat([found, chances(now.deals, now.shock, now.books, more, now.now, scaled=now.draws.scaled)[0]])
-    mean = found["booked"] + found["expected"] + found["other"].fillna(0.0)
-    return found.assign(model=found["median"], model_mean=mean)[NUMBERS].merge(nodes[KEYS], on=KEYS), now.words
+        found = pd.concat([found, chances(now.deals, now.shock, now.books, more, now.now, parts=now.draws.parts)[0]])
+    return found.rename(columns={"lands": "model"})[NUMBERS].merge(nodes[KEYS], on=KEYS), now.words
 
 
 def landings_then(

@@ -148,7 +148,7 @@ def forecast_call(
     rows = rows.merge(tied[[*KEYS, "finance"]].rename(columns={"finance": "booked"}), "left", KEYS)
     newest = said.drop_duplicates(KEYS, keep="last")[[*KEYS, "amount", "author", "note", "known_at"]]
     rows = rows.merge(newest.rename(columns={"amount": "call", "known_at": "called_at"}), "left", KEYS)
-    numbers = ["model", "lo80", "hi80", "model_mean", "open_amount", "quota", "booked", "call"]
+    numbers = ["model", "lo80", "hi80", "open_amount", "quota", "booked", "call"]
     rows = rows.astype(dict.fromkeys(numbers, "float64")).fillna({"booked": 0.0})
     rows = parts.roll_up(rows)
     if trust is not None:

@@ -125,7 +125,7 @@ def _sentence(company: pd.Series, currency: str, start: dt.date, end: dt.date) -
     if pd.notna(company["other"]):
         parts += f", {company['other']:,.0f} from elsewhere (deals not open yet, other orders)"
     told = (
-        f"{start:%B} to {last:%B %Y} lands at {company['median']:,.0f} {currency}, 80 % interval {company['lo80']:,.0f} to "
+        f"{start:%B} to {last:%B %Y} is expected to land at {company['lands']:,.0f} {currency}, 80 % interval {company['lo80']:,.0f} to "
         f"{company['hi80']:,.0f}: {parts}."
     )
     if pd.isna(company["other"]):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from salesml.analytics import health, pipeline, quarter
+from salesml.analytics import elsewhere, health, pipeline, quarter
 from salesml.analytics.published import AGREE
 from salesml.analytics.revenue import basis, monthly
 from salesml.errors import NotEnoughData
@@ -60,12 +60,12 @@ class Picture:
 class Draws:
     """Draws behind the rows of `Picture.quotas`, one row each: what the open deals bring, what comes from elsewhere (missing: unknown).
 
-    `scaled`: the company's factor on what comes from elsewhere, so that the quarter agrees with the revenue forecast; 1 without one.
+    parts: what each node is expected to have from elsewhere, by (level, name), so that parts add up (`elsewhere.shared_out`).
     """
 
     won: np.ndarray
     other: np.ndarray
-    scaled: float = 1.0
+    parts: pd.Series = field(default_factory=lambda: pd.Series(dtype="float64"), repr=False)
 
 
 def champions_scores(workspace: Workspace, instant: dt.datetime) -> pd.DataFrame | None:
@@ -209,7 +209,7 @@ def _agrees(quotas: pd.DataFrame, landing: pipeline.Landing | None, currency: st
     """How the company's landing stands to the forecast's."""
     if landing is None:
         return "No revenue forecast was published for this instant, so what comes from elsewhere is what past quarters say."
-    mean, lands = quotas[["booked", "expected", "other"]].iloc[0].sum(), float(landing.amount)
+    mean, lands = float(quotas["lands"].iloc[0]), float(landing.amount)
     if abs(mean - lands) <= AGREE * abs(lands):
         ends = np.allclose(quotas[["lo80", "hi80"]].iloc[0].astype("float64"), [float(landing.lo80), float(landing.hi80)], rtol=AGREE)
         what = "mean and 80 % interval are those" if ends else "mean, not its interval, is that"
@@ -230,18 +230,25 @@ def chances(
     quotas: pd.DataFrame,
     now: pd.Series,
     lands: Lands | None = None,
-    scaled: float = 1.0,
+    parts: pd.Series | None = None,
 ) -> tuple[pd.DataFrame, Draws]:
     """`quotas` with booked, open_amount and `quarter.chance_of_quota`, and the draws behind.
 
     `lands`: the mean and 80 % interval that a node is to have: what it has from elsewhere is scaled, and the sum stretched, to make it
-    so. Nodes without are scaled by the company's factor, its row being the first; `scaled`: that factor, where it is known.
+    so. Nodes without have their part of what those above them have; `parts`: as found for other rows before (`Draws.parts`).
     """
     entries, landing_deals = books.entries, deals.assign(amount=deals["amount"].astype("float64") * books.landed)
     drawn = quarter.simulate(landing_deals, shock.size)
-    booked, trailing = facts.sums(facts.this_quarter(entries, now)), facts.sums(facts.lately(entries, now))
-    parts, yields, rests = [], [], []
-    past = {level: quarter.elsewhere(books.history, level) for level in quarter.LEVELS}
+    lately = facts.lately(entries, now)
+    booked, trailing = facts.sums(facts.this_quarter(entries, now)), facts.sums(lately)
+    if parts is None:
+        known = {
+            key: max(float(landing.amount) - float(booked.get(key, 0.0)) - (drawn[key].mean() if key in drawn else 0.0), 0.0)
+            for key, landing in (lands or {}).items()
+        }
+        parts = elsewhere.by_node(elsewhere.shared_out(lately, books.history, known))
+    rows, yields, rests = [], [], []
+    past = {level: elsewhere.elsewhere(books.history, level) for level in quarter.LEVELS}
     row: Any
     for place, row in enumerate(quotas.itertuples()):
         key = (row.level, row.name)
@@ -250,18 +257,15 @@ def chances(
         other = past[row.level].draws(row.name, float(trailing.get(key, 0.0)), seed=place + 1)
         so_far, open_amount = float(booked.get(key, 0.0)), float(deals["amount"].astype("float64")[mine.index].sum())
         landing = (lands or {}).get(key)
-        if other is not None and landing is not None and other.mean() > 0:
-            factor = max(float(landing.amount) - so_far - float(won.mean()), 0.0) / float(other.mean())
-            other, scaled = factor * other, factor if place == 0 else scaled
-            other = _placed(other, so_far + won, landing) if factor else other
-        elif other is not None:
-            other = scaled * other
+        if other is not None:
+            other = elsewhere.at_mean(other, parts.get(key))
+            other = other if landing is None or not other.any() else _placed(other, so_far + won, landing)
         shared = quarter.shared_variance(mine, shock.size)
         found = quarter.chance_of_quota(won, other, so_far, row.quota, open_amount, shared)
-        parts.append({"booked": so_far, "open_amount": open_amount, **found})
+        rows.append({"booked": so_far, "open_amount": open_amount, **found})
         yields.append(won)
         rests.append(np.full(quarter.DRAWS, np.nan) if other is None else other)
-    return pd.concat([quotas, pd.DataFrame(parts)], axis=1), Draws(np.stack(yields), np.stack(rests), scaled)
+    return pd.concat([quotas, pd.DataFrame(rows)], axis=1), Draws(np.stack(yields), np.stack(rests), parts)
 
 
 def _placed(other: np.ndarray, sure: np.ndarray, landing: pipeline.Landing) -> np.ndarray:

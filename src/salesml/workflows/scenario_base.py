@@ -34,7 +34,7 @@ def recomputable(
         deals, now.shock.size, now.quotas, (now.draws.won, now.draws.other), facts.this_quarter(books.entries, now.now),
         facts.lately(books.entries, now.now), books.history, books.fresh, _arrivals(now), left,
         _model_pace(workspace, view, deals, instant) if timed else _plain_pace(deals, now.past, pd.Timestamp(instant)),
-        facts.labels(view), now.draws.scaled,
+        facts.labels(view),
     )  # fmt: skip
     return now, made
 

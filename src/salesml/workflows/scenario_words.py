@@ -27,8 +27,8 @@ def sentence(outcome: Outcome, unchanged: Outcome, currency: str, start: dt.date
     if not outcome.levers.turned:
         three = outcome.joint.iloc[0]
         return (
-            f"As things stand, {period} lands at {three['realistic']:,.0f} {currency}; a pessimistic quarter (one in ten is worse) at "
-            f"{three['pessimistic']:,.0f}, an optimistic one (one in ten is better) at {three['optimistic']:,.0f}. "
+            f"As things stand, {period} is expected to land at {company['expected']:,.0f} {currency}; a pessimistic quarter (one in ten "
+            f"is worse) at {three['pessimistic']:,.0f}, an optimistic one (one in ten is better) at {three['optimistic']:,.0f}. "
             + _chance(company, currency)
         )
     change = company["expected"] - before["expected"]

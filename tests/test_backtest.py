@@ -149,7 +149,7 @@ def test_one_earlier_origin_leaves_no_side_without_an_interval() -> None:
     data, made, cuts = simulated(0)
     low = {cuts[0]: np.zeros_like(made[cuts[0]])}  # far too low
     for totals in (True, False):
-        ends = revenue._with_intervals(data, made[cuts[3]], low, cuts[3], totals)
+        ends = revenue.with_measured_intervals(data, made[cuts[3]], low, cuts[3], totals)
         assert ((ends["lo80"] < ends["yhat"]).all() and (ends["hi80"] > ends["yhat"]).all()) == totals
 
 

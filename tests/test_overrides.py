@@ -33,6 +33,7 @@ from salesml.workflows.overrides import (
 )
 from salesml.workspace import Workspace
 
+KEYS = ["level", "name", "month"]
 WHY = "a framework order is signed"
 AMOUNTS = st.decimals(0, 1_000_000, places=2)
 
@@ -89,8 +90,24 @@ def test_any_overrides_hold_exactly_and_the_tree_adds_up_to_the_cent(model, fixe
     assert found["company"] == sum((found[name] for name in names), Decimal(0)) and min(found.values()) >= 0
 
 
+def test_a_reps_override_moves_the_team_the_region_and_the_company_least():
+    whole = tree(300, West=100, East=200).assign(parent=None)
+    below = pd.concat([tree(100), tree(60), tree(30), tree(20)], ignore_index=True)
+    below = below.assign(level=["team", "rep", "rep", "rep"], name=["a", "u", "v", "w"], parent=["region/West", *["team/a"] * 3])
+    below.loc[0, "amount"] = Decimal("90.00")  # 10 of West are nobody's, and 20 of the team's are more than its own: they are not
+    below.loc[3, "amount"] = Decimal("0.00")
+    frame = pd.concat([whole, below], ignore_index=True)
+    held = pd.DataFrame([("o", "rep", "u", pd.Timestamp("2026-07-01"), Decimal("80.00"))], columns=["override_id", *KEYS, "amount"])
+    found, lacking = apply_overrides(frame, held)
+    now = amounts(found)
+    assert lacking == [] and now["u"] == 80 and now["a"] == now["u"] + now["v"] + now["w"] and now["company"] == now["West"] + now["East"]
+    assert 90 < now["a"] < 110 and 100 < now["West"] < 120 and now["East"] < 200, "those beside give way, those above rise"
+    orphan = frame.assign(parent=frame["parent"].where(frame["level"] != "team", None))
+    assert apply_overrides(orphan, held)[1] == [] and apply_overrides(frame.drop(columns="parent"), held)[1] == ["o"]
+
+
 def test_contradicting_overrides_and_unknown_nodes():
-    with pytest.raises(BadParameter, match=r"fixed at 100.00 and its fixed regions at 150.00 together; withdraw one"):
+    with pytest.raises(BadParameter, match=r"fixed at 100.00 and what is fixed beneath it at 150.00 together; withdraw one"):
         apply_overrides(tree(300, West=100, East=200), said(company=100, West=150))
     with pytest.raises(BadParameter, match="withdraw one"):
         apply_overrides(tree(300, West=100, East=200), said(company=310, West=150, East=150))

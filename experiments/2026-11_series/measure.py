@@ -57,7 +57,7 @@ def measured(name: str) -> pd.DataFrame:
     """Rows of every model on the reported windows; `best single` is the one with the least WAPE on the earlier ones."""
     plan = PARAMS["sets"][name]
     frame = drawn(load(name), plan["series"], plan["least"], PARAMS["seed"])
-    horizon, season, windows = plan["horizon"], plan["season"], PARAMS["windows"]
+    horizon, season, windows = plan["horizon"], plan["season"], plan["windows"]
     series.EARLIER_ORIGINS = PARAMS["earlier_origins"] * frame["unique_id"].nunique()
     own = series.backtest_series(frame, horizon, season, windows)
     rows = single_rows(frame, horizon, season, windows + PARAMS["choosing"])

@@ -39,7 +39,8 @@ def cells(deals: pd.DataFrame, came: pd.DataFrame, horizon: int) -> pd.DataFrame
 
 
 def expected(found: pd.DataFrame, origin: pd.Timestamp, series: list[str], horizon: int) -> pd.DataFrame:
-    """What the deals open at an origin are to bring. Grain: one row per name in `series`; columns 0 … horizon - 1 (currency).
+    """What the deals open at an origin are to bring. Grain: one row per series and rep ("": none, there for each name in `series`);
+    columns 0 … horizon - 1 (currency).
 
     found: `cells`. The share of their amounts that deals of a stage, due and call bring in a month is that of earlier origins, of which
     the month was over by then, drawn towards that of the stage and due, that towards the stage's, that towards all deals'; times the
@@ -47,13 +48,14 @@ def expected(found: pd.DataFrame, origin: pd.Timestamp, series: list[str], horiz
     """
     ahead = (_month(found["origin"]) - _month(pd.Series([origin]))[0]).to_numpy()
     now = found[found["origin"] == origin]
-    answer = pd.DataFrame(np.nan, index=pd.Index(series, name="series"), columns=range(horizon))
+    nobody = pd.MultiIndex.from_product([series, [NONE]], names=["series", "rep"])
+    answer = pd.DataFrame(np.nan, index=nobody.union(pd.MultiIndex.from_frame(now[["series", "rep"]])).unique(), columns=range(horizon))
     for step in range(horizon):
         seen = found[ahead + step < 0]
         if not seen["amount"].sum():
             break
         told = now["amount"] * _shares(seen.assign(brought=seen[str(step)]), now)
-        answer[step] = told.groupby(now["series"]).sum().reindex(series).fillna(0.0)
+        answer[step] = told.groupby([now["series"], now["rep"]]).sum().reindex(answer.index).fillna(0.0)
     return answer
 
 

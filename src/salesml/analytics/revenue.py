@@ -35,12 +35,17 @@ def monthly(view: View, by: Basis | None = None) -> pd.DataFrame:
     return found.sort_values(["region", "month"], ignore_index=True)
 
 
+def monthly_by_rep(view: View, by: Basis | None = None) -> pd.DataFrame:
+    """`monthly` by region, team and rep (missing where revenue has none): region, team, rep, month, amount. Raises as `monthly`."""
+    return _complete_months(view, by, ["region", "team", "rep"])
+
+
 def monthly_by_level(view: View, by: Basis | None = None) -> pd.DataFrame:
     """`monthly` for every level. Grain: one row per level, name and complete month with any revenue: level, name, month, amount.
 
     Levels are company (name "company"), region, team, rep; revenue without a rep or team is in none of theirs. Raises as `monthly`.
     """
-    rows = _complete_months(view, by, ["region", "team", "rep"])
+    rows = monthly_by_rep(view, by)
     parts = [rows.assign(level=level, name=COMPANY if level == COMPANY else rows[level]) for level in LEVELS]
     every = pd.concat(parts, ignore_index=True).dropna(subset=["name"])
     return every.groupby(["level", "name", "month"])["amount"].agg(_exact_sum).reset_index()

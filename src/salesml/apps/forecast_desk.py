@@ -74,6 +74,14 @@ class Parts:
         return _attempt(lambda: base_case(self.board.workspace, self.board.as_of, self.scores, seen))
 
     @cached_property
+    def history(self) -> pd.DataFrame:
+        """Revenue of complete months by level, name and month; empty without any."""
+        try:
+            return monthly_by_level(self.board.view)
+        except NotEnoughData:
+            return pd.DataFrame(columns=["level", "name", "month", "amount"])
+
+    @cached_property
     def known_month(self) -> dt.date | None:
         """The first day of the last month whose revenue is known by now; None without any."""
         try:
@@ -155,9 +163,11 @@ class Desk:
         return months if known is None else [month for month in months if month > known]
 
     def _published(self, rows: pd.DataFrame) -> pd.DataFrame:
-        nodes: dict[Node, str] = {COMPANY: ALL_REGIONS, **{("region", name): name for name in self.board.regions}}
-        found = {node: self.landing(region) for node, region in nodes.items()}
-        said = {node: float(one.amount) for node, one in found.items() if one is not None}
+        from salesml.workflows.quarter import lands_of
+
+        months = self.board.forecast.rename(columns={"entity_type": "level", "entity_id": "name"})
+        found = lands_of(months, self.parts.history, self.board.quarter) if len(months) else {}
+        said: dict[Node, float] = {node: float(one.amount) for node, one in found.items()}
         now = self.parts.picture
         return at_published(rows, {} if isinstance(now, str) else _draws(now), said)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from salesml.apps import controls, text, theme
 from salesml.apps.data import records
 from salesml.apps.forecast_desk import Desk
-from salesml.apps.forecast_screens import signed
+from salesml.apps.forecast_screens import named, signed
 from salesml.errors import SalesmlError
 from salesml.state.users import all_users, current_user
 from salesml.workflows.overrides import label, override_revenue, withdraw
@@ -59,7 +59,7 @@ class OverrideForm:
         self.list.value = _listing(desk)
         if not len(rows):
             return
-        nodes = [("The company", "company"), *((name, f"region/{name}") for name in _regions(desk))]
+        nodes = _nodes(desk)
         controls.offer(self.node, nodes, self.node.value)
         controls.offer(self.month, [(f"{day:%B %Y}", f"{day:%Y-%m}") for day in months], self.month.value)
         workspace = desk.board.workspace
@@ -121,9 +121,22 @@ class OverrideForm:
         return True
 
 
-def _regions(desk: Desk) -> list[str]:
-    rows = desk.board.forecast
-    return sorted(rows.loc[rows["entity_type"] == "region", "entity_id"].unique())
+def _nodes(desk: Desk) -> list[tuple[str, str]]:
+    """Who has a forecast, as people call them and as commands take them: each region before its teams, each team before its reps."""
+    rows = desk.board.forecast.rename(columns={"entity_type": "level", "entity_id": "name"}).drop_duplicates(["level", "name"])
+    call = desk.parts.call if desk.parts.has("call") else ""
+    known = {} if isinstance(call, str) else dict(zip(call.rows["name"], call.rows["label"], strict=True))
+    below: dict[str, list[tuple[str, str]]] = {}
+    for row in records(rows.assign(label=rows["name"].map(known).fillna(rows["name"])).sort_values("label")):
+        above = "" if row.level == "company" else row.parent if isinstance(row.parent, str) else "company"
+        below.setdefault(above, []).append((named(row), label({"level": row.level, "name": row.name})))
+    return list(_beneath("", below))
+
+
+def _beneath(above: str, below: dict[str, list[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
+    for told, node in below.get(above, []):
+        yield told, node
+        yield from _beneath(node, below)
 
 
 def _answer(desk: Desk, months: list[dt.date]) -> str:

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def revenue(
     context: typer.Context,
-    node: Annotated[str, typer.Argument(help="company, or region/NAME.")],
+    node: Annotated[str, typer.Argument(help="company, region/NAME, team/ID or rep/ID.")],
     period: Annotated[str, typer.Argument(help="Month of the newest forecast, as 2026-07, or its first and last, as 2026-07..2026-09.")],
     amount: Annotated[str, typer.Argument(help="Revenue of that period in the workspace's currency, as 1250000.50.")],
     reason: Annotated[str, typer.Option(help="What you know and the model does not, in at least three words.")],

@@ -300,6 +300,7 @@ _FORECAST = Table(
         C("forecast_id", "string", "forecast", required=True),
         C("entity_type", "string", "level", allowed=("rep", "team", "region", "company"), required=True),
         C("entity_id", "string", "which one", required=True),
+        C("parent", "string", "what it is a part of: company, region/NAME, team/NAME; missing: the company, for a region"),
         C("period_start", "date", "first day of the period", required=True), C("period_end", "date", "first day after it", required=True),
         C("amount", "money", "point forecast", "currency", required=True), _currency(),
         *(C(name, "money", f"bound of the {name[2:]} % interval", "currency") for name in ("lo80", "hi80", "lo95", "hi95")),

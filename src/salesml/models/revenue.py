@@ -85,7 +85,7 @@ def forecast_revenue(
         found[WITH_DEALS] = _with_deals(data, found[ENSEMBLE], leads, freq)
     rows, chosen = _judge(data, found, origins)
     past = {cut: found[chosen][cut] for cut in origins}
-    now, totals = (_with_intervals(data, found[chosen][length], past, length, each) for each in (False, True))
+    now, totals = (with_measured_intervals(data, found[chosen][length], past, length, each) for each in (False, True))
     notes = tuple(_notes(data, origins, chosen, with_prophet, prophet))
     dates = pd.date_range(data.dates[-1], periods=horizon + 1, freq=freq)[1:]
     places = {"unique_id": np.repeat(data.ids, horizon), "ds": np.tile(dates, len(data.ids))}
@@ -185,7 +185,7 @@ def _judge(data: RevenueHistory, found: Forecasts, origins: list[int], totals: b
         earlier = [past for past in origins if past < cut]
         chosen = _choose(data, found, earlier, cut)
         for name in found:
-            table = _rows(data, found[name], earlier, cut, name, totals)
+            table = judged_rows(data, found[name], earlier, cut, name, totals)
             tables.extend([table, table.assign(model=CHAMPION)] if name == chosen else [table])
     rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return rows, _choose(data, found, origins, data.values.shape[1])
@@ -222,34 +222,47 @@ def _known(data: RevenueHistory, made: np.ndarray, cut: int, known: int) -> tupl
     return actual, made[:, : actual.shape[1]]
 
 
-def _with_intervals(
-    data: RevenueHistory, point: np.ndarray, past: dict[int, np.ndarray], known: int, totals: bool = False
-) -> dict[str, np.ndarray]:
-    """Points and ends [series, horizon], or those of running totals: from errors of the totals, never bounds added up.
+def with_measured_intervals(
+    data: RevenueHistory, point: np.ndarray, past: dict[int, np.ndarray], known: int, totals: bool = False,
+    related: bool = True,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Points and ends [series, horizon] at an origin (`known` periods) from the errors of forecasts made at `past` ones, or those of
+    running totals: from errors of the totals, never bounds added up.
 
-    The totals of one or two origins mostly err to one side: then their errors count to both.
+    The totals of one or two origins mostly err to one side: then their errors count to both. `related`: the series err together.
     """
-    count, horizon = point.shape
+    (count, horizon), forecast = point.shape, point
     errors = np.full((len(past), count, horizon), np.nan)
     for at, (cut, made) in enumerate(past.items()):
         actual, early = _known(data, made, cut, known)
         errors[at, :, : actual.shape[1]] = actual - early
     if totals:
         errors, point = errors.cumsum(axis=2), point.cumsum(axis=1)
-    units = np.array([[error_unit(row[:cut], data.season) for row in data.values] for cut in past])
+    units = np.array([_units(data, cut, made) for cut, made in past.items()])
     origin = np.repeat(list(past), count).astype("int64")
     signs = [1, -1] if totals and len(past) < FEW_TOTALS else [1]
     errors, both = np.concatenate([sign * errors.reshape(-1, horizon) for sign in signs]), len(signs)
     seen = Errors(errors, np.tile(np.arange(count), len(past) * both), np.tile(origin, both), np.tile(units.reshape(-1), both))
-    now = np.array([error_unit(row[:known], data.season) for row in data.values])
-    quantiles = error_quantiles(seen, now, np.full(count, known), related=True)
+    quantiles = error_quantiles(seen, _units(data, known, forecast), np.full(count, known), related)
     return with_intervals(point, quantiles, np.ones(count, dtype=bool))
 
 
-def _rows(
-    data: RevenueHistory, made: dict[int, np.ndarray], earlier: list[int], cut: int, name: str, totals: bool
-) -> pd.DataFrame:
-    found = _with_intervals(data, made[cut], {past: made[past] for past in earlier}, cut, totals)
+def _units(data: RevenueHistory, cut: int, made: np.ndarray) -> np.ndarray:
+    """The error unit of each series at an origin; of one that has none yet (it never changed, as before a first sale) what others of
+    its forecast's size have.
+    """
+    own = np.array([error_unit(row[:cut], data.season) for row in data.values])
+    size, seen = np.nan_to_num(made).mean(axis=1), own > 0
+    ratio = own[seen].sum() / size[seen].sum() if size[seen].sum() > 0 else 0.0
+    return np.where(seen, own, ratio * size)
+
+
+def judged_rows(
+    data: RevenueHistory, made: dict[int, np.ndarray], earlier: list[int], cut: int, name: str, totals: bool,
+    related: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """What a model forecast at an origin beside what came, as `RevenueForecast.judged` has it; intervals by `earlier` origins."""
+    found = with_measured_intervals(data, made[cut], {past: made[past] for past in earlier}, cut, totals, related)
     actual, _ = _known(data, made[cut], cut, data.values.shape[1])
     actual = actual.cumsum(axis=1) if totals else actual
     steps = actual.shape[1]

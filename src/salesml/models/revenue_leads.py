@@ -8,7 +8,7 @@ alone is learnt per step ahead: much for the next months, little for those that 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,12 @@ class Leads:
     """By first forecast period, series × steps in currency units, of the bottom series (the only one, or the parts).
 
     brought: expected from deals then open, and booked already of the first period; missing where nothing is known. rest: what came
-    beside what those deals and bookings brought; missing where the period is not over.
+    beside what those deals and bookings brought; missing where the period is not over. by_rep: brought by (series, rep).
     """
 
     brought: Mapping[pd.Timestamp, pd.DataFrame]
     rest: Mapping[pd.Timestamp, pd.DataFrame]
+    by_rep: Mapping[pd.Timestamp, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 
-CENT = Decimal("0.01")
+from salesml.errors import BadParameter
+
+CENT, NOTHING = Decimal("0.01"), Decimal("0.00")
+REST = " (nobody's)"
 
 
 def reconcile(forecasts: np.ndarray, parts: np.ndarray, whole: int, shares: np.ndarray) -> np.ndarray:
@@ -44,3 +47,55 @@ def round_to_cents(values: Sequence[float], total: float | Decimal | None = None
     for at in by_remainder[:short]:
         floors[at] += CENT
     return [value.quantize(CENT) for value in floors]
+
+
+def with_rests(parents: Mapping[str, str | None], values: Mapping[str, float]) -> tuple[dict[str, str | None], dict[str, float]]:
+    """A tree and its values with a node more below each parent whose children are less than it by over a cent each: nobody's part."""
+    tree, amounts, sums, count = dict(parents), dict(values), dict[str, float](), dict[str, int]()
+    for name, above in parents.items():
+        if above is not None:
+            sums[above], count[above] = sums.get(above, 0.0) + values[name], count.get(above, 0) + 1
+    for above, total in sums.items():
+        if values[above] - total > float(CENT) * count[above]:
+            tree[above + REST], amounts[above + REST] = above, values[above] - total
+    return tree, amounts
+
+
+def cents_of(parents: Mapping[str, str | None], values: Mapping[str, float], fixed: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Values of a tree that add up to a cent or so in whole cents that do exactly, `fixed` nodes as they are, none below 0.
+
+    Raises BadParameter where fixed nodes contradict each other.
+    """
+    below: dict[str, list[str]] = {}
+    order = [name for name, above in parents.items() if above is None]
+    for name, above in parents.items():
+        if above is not None:
+            below.setdefault(above, []).append(name)
+    for name in order:
+        order.extend(below.get(name, []))
+    least, settled = dict(fixed), set(fixed)
+    for name in reversed(order):
+        children = below.get(name, [])
+        beneath = sum((least[child] for child in children), NOTHING)
+        done = bool(children) and settled.issuperset(children)
+        if name in fixed and (fixed[name] < beneath or (done and fixed[name] != beneath)):
+            raise BadParameter(
+                f"{name} is fixed at {fixed[name]:,.2f} and what is fixed beneath it at {beneath:,.2f} together; "
+                "withdraw one of these overrides first (salesml override list)"
+            )
+        least.setdefault(name, beneath)
+        settled |= {name} if done else set()
+    found = dict[str, Decimal]()
+    for name in order:
+        whole = found.setdefault(name, least[name] if name in settled else max(_cents(values[name]), least[name]))
+        children = below.get(name, [])
+        found |= {child: least[child] if child in settled else max(_cents(values[child]), least[child]) for child in children}
+        short = whole - sum((found[child] for child in children), NOTHING)
+        for child in sorted(set(children) - settled, key=lambda one: (least[one] - found[one], one)) if short else []:
+            step = max(short, least[child] - found[child])
+            found[child], short = found[child] + step, short - step
+    return found
+
+
+def _cents(value: float) -> Decimal:
+    return Decimal(repr(max(float(value), 0.0))).quantize(CENT, ROUND_HALF_EVEN)

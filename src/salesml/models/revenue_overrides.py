@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,32 +10,31 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from salesml.errors import BadParameter
 from salesml.models.hierarchy import reconcile, tree
-from salesml.models.revenue_levels import round_to_cents
+from salesml.models.revenue_levels import NOTHING, cents_of, with_rests
 
 COMPANY, REGION = "company", "region"
 AMOUNTS = ("amount", "lo80", "hi80", "lo95", "hi95")
 Q80 = float(norm.ppf(0.9))
 LEAST_SHARE = 0.001
 """Least standard deviation of a node, as a share of its month's company amount: a node without an interval can move too."""
-NOTHING = Decimal("0.00")
 
 
 def apply_overrides(forecast: pd.DataFrame, held: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The forecast with the overrides in it, the model's numbers beside, and the ids of overrides whose node or month it lacks.
 
-    forecast: one row per level, name and month with amount, lo80, hi80, lo95, hi95 (exact decimals in one currency, regions summing
-    to the company). held: one row per override: override_id, level, name, month, amount. Adds model_amount (what the model said),
-    moved (amount less model_amount) and override_id (missing where nobody put a number there). In a month with an override its
-    node keeps exactly that amount; the company and its other regions change by the least sum of squares over the variance that
-    their 80 % intervals tell, never below 0, and add up to the cent. Bounds move with their amount, not below 0. Other months,
-    and levels other than company and region, stay as they are. Raises BadParameter where overrides of a month contradict.
+    forecast: one row per level, name and month with amount, lo80, hi80, lo95, hi95 (exact decimals in one currency) and parent
+    (company, region/NAME, team/NAME; missing: the company, for a region), regions summing to the company. held: one row per override:
+    override_id, level, name, month, amount. Adds model_amount (what the model said), moved (amount less model_amount) and override_id
+    (missing where nobody put a number there). In a month with an override its node keeps exactly that amount; all others change by
+    the least sum of squares over the variance that their 80 % intervals tell, never below 0, and add up to the cent; what nobody
+    has of a parent moves alike. Bounds move with their amount, not below 0. Other months, and teams and reps without a parent, stay
+    as they are. Raises BadParameter where overrides of a month contradict.
     """
     still = pd.Series([NOTHING] * len(forecast), forecast.index, dtype="object")
     beside = forecast.assign(model_amount=forecast["amount"], moved=still, override_id=None)
     rows: list[dict[Any, Any]] = beside.to_dict("records")
-    places = {(row["level"], row["name"], row["month"]): row for row in rows if row["level"] in (COMPANY, REGION)}
+    places = {(row["level"], row["name"], row["month"]): row for row in rows if row["level"] == COMPANY or _above(row)}
     lacking = []
     for one in held.to_dict("records"):
         place = places.get((one["level"], one["name"], one["month"]))
@@ -43,41 +43,39 @@ def apply_overrides(forecast: pd.DataFrame, held: pd.DataFrame) -> tuple[pd.Data
         else:
             place.update(override_id=one["override_id"], amount=one["amount"])
     for month in sorted({row["month"] for row in rows if row["override_id"] is not None}):
-        _move([row for row in places.values() if row["month"] == month])
+        _move({node_of(row): row for row in places.values() if row["month"] == month})
     return pd.DataFrame(rows, columns=beside.columns), lacking
 
 
-def _move(rows: list[dict[Any, Any]]) -> None:
-    """One month's company and regions, in place: amounts, how far they moved, their bounds."""
-    by_name = {COMPANY if row["level"] == COMPANY else f"{REGION}/{row['name']}": row for row in rows}
-    fixed: dict[str, Decimal] = {name: row["amount"] for name, row in by_name.items() if row["override_id"] is not None}
-    below = [name for name in by_name if name != COMPANY]
-    exact = _adding_up(by_name, fixed, below) if COMPANY in by_name and below else fixed
-    for name, amount in exact.items():
-        row = by_name[name]
-        row["amount"], row["moved"] = amount, amount - row["model_amount"]
+def node_of(row: Mapping[Any, Any]) -> str:
+    """A node as the commands take it: company, region/West, team/T1, rep/U1."""
+    return COMPANY if row["level"] == COMPANY else f"{row['level']}/{row['name']}"
+
+
+def _above(row: Mapping[Any, Any]) -> str | None:
+    """The node that a row is a part of; None for the company, and where it is not known."""
+    told = row.get("parent")
+    return told if isinstance(told, str) else COMPANY if row["level"] == REGION else None
+
+
+def _move(rows: dict[str, dict[Any, Any]]) -> None:
+    """One month's nodes, in place: amounts, how far they moved, their bounds."""
+    parents = {name: above if (above := _above(row)) in rows else None for name, row in rows.items()}
+    fixed: dict[str, Decimal] = {name: row["amount"] for name, row in rows.items() if row["override_id"] is not None}
+    said = {name: float(row["model_amount"]) for name, row in rows.items()}
+    width = {name: _width(row) for name, row in rows.items()}
+    parents, said = with_rests(parents, said)
+    for name in parents.keys() - rows.keys():  # nobody's part is as unsure as its parent, for its size
+        above = str(parents[name])
+        width[name] = width[above] * said[name] / said[above]
+    spread = np.maximum([width[name] for name in parents], max(LEAST_SHARE * max(said.values()), 0.01)) ** 2
+    cents_of(parents, said, fixed)  # what contradicts is told in the words of overrides
+    values = np.array([[said[name]] for name in parents])
+    moved = reconcile(tree(parents), values, spread, {name: float(value) for name, value in fixed.items()})[:, 0]
+    exact = cents_of(parents, dict(zip(parents, moved.tolist(), strict=True)), fixed)
+    for name, row in rows.items():
+        row["amount"], row["moved"] = exact[name], exact[name] - row["model_amount"]
         row.update({bound: _shifted(row[bound], row["moved"]) for bound in AMOUNTS[1:]})
-
-
-def _adding_up(by_name: dict[str, dict[Any, Any]], fixed: dict[str, Decimal], below: list[str]) -> dict[str, Decimal]:
-    """Exact amounts of every node: the fixed ones as they are, the free ones moved least, in cents that add up."""
-    free = [name for name in below if name not in fixed]
-    kept = sum((fixed[name] for name in below if name in fixed), NOTHING)
-    rest = fixed[COMPANY] - kept if COMPANY in fixed else None
-    if rest is not None and (rest < 0 or (not free and rest != 0)):
-        raise BadParameter(
-            f"the company is fixed at {fixed[COMPANY]:,.2f} and its fixed regions at {kept:,.2f} together; "
-            "withdraw one of these overrides first (salesml override list)"
-        )
-    said = np.array([float(row["model_amount"]) for row in by_name.values()])
-    width = np.array([_width(row) for row in by_name.values()])
-    spread = np.maximum(width, max(LEAST_SHARE * said.max(), 0.01)) ** 2
-    nodes = tree({name: None if name == COMPANY else COMPANY for name in by_name})
-    moved = reconcile(nodes, said[:, None], spread, {name: float(value) for name, value in fixed.items()})[:, 0]
-    values = dict(zip(by_name, moved.tolist(), strict=True))
-    cents = round_to_cents([max(values[name], 0.0) for name in free], rest) if free else []
-    exact = fixed | dict(zip(free, cents, strict=True))
-    return exact | {COMPANY: fixed.get(COMPANY, sum((exact[name] for name in below), NOTHING))}
 
 
 def _width(row: dict[Any, Any]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from salesml.analytics.revenue import basis, monthly
+from salesml.analytics.revenue import basis, monthly_by_level
 from salesml.evaluation.against_truth import intervals
 from salesml.lake import visible
 from salesml.trial.case import Case, Figure, figures
@@ -15,9 +15,10 @@ MONTHS = 3
 
 
 def judge_revenue(case: Case) -> list[Figure]:
-    """The revenue forecast of company and regions for the three months after the cutoff, knowing what was known at it."""
+    """The revenue forecast of company, regions, teams and reps for the three months after the cutoff, knowing what was known at it."""
     made = forecast_now(case.workspace, case.tables, case.cutoff, MONTHS, prophet=False)
-    joined = made.result.frame.merge(_came(case), on=["unique_id", "ds"]).merge(_expected(case), on=["unique_id", "ds"])
+    came = _came(case)
+    joined = made.result.frame.merge(came, on=["unique_id", "ds"]).merge(_expected(case), on=["unique_id", "ds"])
     found = []
     whole = joined["unique_id"] == COMPANY
     for level, rows in (("company", joined[whole]), ("regions", joined[~whole])):
@@ -29,7 +30,13 @@ def judge_revenue(case: Case) -> list[Figure]:
             judged = intervals(rows[f"lo{share}"], rows[f"hi{share}"], rows["y"], rows["expected"], level=share / 100)
             values |= {f"cover{share}": judged["coverage"], f"cover{share}_noiseless": judged["coverage_noiseless"]}
         found += figures(PART, f"champion, {level}", values)
-    naive = _naive(made.history).merge(_came(case), on=["unique_id", "ds"])
+    parts = made.parts.frame.merge(came, "left", ["unique_id", "ds"]).fillna({"y": 0.0})
+    for level, rows in parts.groupby(parts["unique_id"].str.split("/").str[0]):
+        values = {"wape": (rows["yhat"] - rows["y"]).abs().sum() / rows["y"].abs().sum()}
+        for share in (80, 95):
+            values[f"cover{share}"] = float(rows["y"].between(rows[f"lo{share}"], rows[f"hi{share}"]).mean())
+        found += figures(PART, f"champion, {level}s", values)
+    naive = _naive(made.history).merge(came, on=["unique_id", "ds"])
     naive = naive[naive["unique_id"] == COMPANY]
     if len(naive):
         error = (naive["yhat"] - naive["y"]).abs().sum() / naive["y"].abs().sum()
@@ -38,12 +45,11 @@ def judge_revenue(case: Case) -> list[Figure]:
 
 
 def _came(case: Case) -> pd.DataFrame:
-    """unique_id, ds, y: revenue of company and regions in the months after the cutoff, as known at the end."""
+    """unique_id, ds, y: revenue of every node in the months after the cutoff that had any, as known at the end."""
     view = visible(case.tables, case.end)
-    rows = monthly(view, basis(view))
-    regions = pd.DataFrame({"unique_id": REGION + rows["region"], "ds": rows["month"], "y": rows["amount"].astype(float)})
-    whole = regions.groupby("ds", as_index=False)["y"].sum().assign(unique_id=COMPANY)
-    return pd.concat([regions, whole], ignore_index=True)
+    rows = monthly_by_level(view, basis(view))
+    names = rows["name"].where(rows["level"] == COMPANY, rows["level"] + "/" + rows["name"])
+    return pd.DataFrame({"unique_id": names, "ds": rows["month"], "y": rows["amount"].astype(float)})
 
 
 def _expected(case: Case) -> pd.DataFrame:

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from salesml.analytics.revenue import basis, monthly
+from salesml.analytics import pipeline
+from salesml.analytics.revenue import basis, monthly_by_rep
 from salesml.lake import Head, Lake, Tables, visible
 from salesml.workspace import Workspace
 
 if TYPE_CHECKING:
     from salesml.models.revenue import RevenueForecast
+    from salesml.models.revenue_parts import PartForecast
 
 MODEL = "revenue"
 COMPANY, REGION = "company", "region/"
@@ -29,8 +31,9 @@ CENT = Decimal("0.01")
 class ForecastRun:
     """A forecast as published.
 
-    `forecast`: one row per entity and month: entity_type, entity_id, period_start, period_end, amount, lo80, hi80, lo95,
-    hi95 (exact decimals in `currency`), model. `history`: region, month, amount. `backtest`: as RevenueForecast says.
+    `forecast`: one row per entity and month: entity_type, entity_id, parent, period_start, period_end, amount, lo80, hi80, lo95,
+    hi95 (exact decimals in `currency`), model. `history`: region, month, amount. `backtest`: as RevenueForecast says, of teams and
+    reps too.
     """
 
     as_of: dt.datetime
@@ -58,9 +61,10 @@ class ForecastRun:
 
 @dataclass(frozen=True)
 class Made:
-    """A forecast and what it was made of: monthly history by region, what counts as revenue, notes on the history."""
+    """A forecast, its teams and reps, and what it was made of: monthly history by region, what counts as revenue, notes on it."""
 
     result: RevenueForecast
+    parts: PartForecast
     history: pd.DataFrame
     revenue_is: str
     notes: tuple[str, ...]
@@ -69,11 +73,11 @@ class Made:
 def forecast_revenue(
     workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, months: int = 6, prophet: bool = True
 ) -> ForecastRun:
-    """Forecast monthly revenue of the company and its regions from what was known as of an instant.
+    """Forecast monthly revenue of the company, its regions, their teams and reps from what was known as of an instant.
 
     Compared on rolling origins: average, seasonal naive, the ensemble, the ensemble with what open deals say, Prophet, its blend with
-    the ensemble. Writes table `forecast` and an MLflow run; the same forecast again changes nothing. Raises NotEnoughData below three
-    complete months of revenue.
+    the ensemble; teams and reps have their part of their region (`models.revenue_parts`). Writes table `forecast` and an MLflow run;
+    the same forecast again changes nothing. Raises NotEnoughData below three complete months of revenue.
     """
     from salesml.registry import tracking
 
@@ -86,11 +90,12 @@ def forecast_revenue(
         run.log_metrics(_metrics(result))
         run.log_dict({"chosen": result.chosen, "revenue_is": made.revenue_is, "notes": list(notes)}, "forecast.json")
         run.log_dict({"rows": result.backtest.to_dict("records")}, "backtest.json")
-        forecast = _published(result)
-        _keep(workspace, forecast, result, cutoff, run.id, tables.head)
+        forecast = _published(result, made.parts)
+        backtest = _with_parts(result, made.parts)
+        _keep(workspace, forecast, made, backtest, cutoff, run.id, tables.head)
     sentence = _sentence(result, forecast, workspace.settings.currency)
     return ForecastRun(
-        cutoff, workspace.settings.currency, made.revenue_is, made.history, forecast, result.backtest, result.chosen, notes, sentence,
+        cutoff, workspace.settings.currency, made.revenue_is, made.history, forecast, backtest, result.chosen, notes, sentence,
         run.id, tables.head.id,
     )  # fmt: skip
 
@@ -100,16 +105,23 @@ def forecast_now(
 ) -> Made:
     """What `forecast_revenue` publishes, made and not kept; `open_deals` False leaves out what they say."""
     from salesml.models import revenue
+    from salesml.models.revenue_parts import share_out
     from salesml.workflows.revenue_leads import revenue_leads
 
     view = visible(tables, instant)
     by = basis(view)
-    history = monthly(view, by)
+    each = monthly_by_rep(view, by)
+    history = each.groupby(["region", "month"])["amount"].agg(pipeline.total).reset_index()
     series, notes = long_series(history, workspace.local_date(instant))
     levels = {name: COMPANY for name in series["unique_id"].unique() if name != COMPANY}
     leads = revenue_leads(workspace, tables, instant, months, bool(levels)) if open_deals else None
     result = revenue.forecast_revenue(series, months, "MS", levels, prophet=prophet, leads=leads)
-    return Made(result, history, by, tuple(notes))
+    region = REGION + each["region"] if levels else COMPANY
+    sold = each.assign(series=region, ds=each["month"], y=each["amount"].astype("float64").clip(lower=0.0))
+    parts = share_out(result, sold, leads.by_rep if leads else None, months)
+    if parts.left_out:
+        notes.append(f"{parts.left_out} teams or reps sold for several regions or teams: they have no forecast of their own")
+    return Made(result, parts, history, by, tuple(notes))
 
 
 def long_series(history: pd.DataFrame, today: dt.date) -> tuple[pd.DataFrame, list[str]]:
@@ -129,20 +141,23 @@ def long_series(history: pd.DataFrame, today: dt.date) -> tuple[pd.DataFrame, li
     return regions, notes
 
 
-def _published(result: RevenueForecast) -> pd.DataFrame:
-    """The forecast in whole cents, regions summing to the company exactly."""
-    from salesml.models.revenue_levels import round_to_cents
+def _published(result: RevenueForecast, parts: PartForecast) -> pd.DataFrame:
+    """The forecast in whole cents, regions summing to the company exactly, teams and reps to their region where all have one."""
+    from salesml.models.revenue_levels import cents_of, with_rests
 
-    frame = result.frame.sort_values(["ds", "unique_id"], ignore_index=True)
+    whole = result.frame.assign(parent=result.frame["unique_id"].map({COMPANY: None}).where(result.frame["unique_id"] == COMPANY, COMPANY))
+    frame = pd.concat([whole, parts.frame], ignore_index=True).sort_values(["ds", "unique_id"], ignore_index=True)
     exact = {name: frame[name].map(lambda value: Decimal(repr(value)).quantize(CENT)) for name in AMOUNTS}
-    for _, rows in frame[frame["unique_id"] != COMPANY].groupby("ds"):
-        whole = frame.index[(frame["ds"] == rows["ds"].iloc[0]) & (frame["unique_id"] == COMPANY)]
-        exact["yhat"].loc[rows.index] = round_to_cents(rows["yhat"].tolist(), exact["yhat"].loc[whole[0]])
-    company = frame["unique_id"] == COMPANY
+    for _, rows in frame.groupby("ds"):
+        ids = rows["unique_id"].tolist()
+        parents = dict(zip(ids, rows["parent"].where(rows["parent"].notna(), None), strict=True))
+        said = cents_of(*with_rests(parents, dict(zip(ids, rows["yhat"], strict=True))), {})
+        exact["yhat"].loc[rows.index] = [said[name] for name in ids]
     return pd.DataFrame(
         {
-            "entity_type": np.where(company, "company", "region"),
-            "entity_id": frame["unique_id"].str.removeprefix(REGION),
+            "entity_type": frame["unique_id"].str.split("/").str[0],
+            "entity_id": frame["unique_id"].str.split("/", n=1).str[-1],
+            "parent": frame["parent"],
             "period_start": frame["ds"].dt.date,
             "period_end": (frame["ds"] + pd.DateOffset(months=1)).dt.date,
             **{kept: exact[name] for name, kept in AMOUNTS.items()},
@@ -186,7 +201,7 @@ def _sentence(result: RevenueForecast, forecast: pd.DataFrame, currency: str) ->
 
 
 def _keep(
-    workspace: Workspace, forecast: pd.DataFrame, result: RevenueForecast, cutoff: dt.datetime, run_id: str, head: Head
+    workspace: Workspace, forecast: pd.DataFrame, made: Made, backtest: pd.DataFrame, cutoff: dt.datetime, run_id: str, head: Head
 ) -> None:
     from salesml.state.users import current_user
 
@@ -200,7 +215,7 @@ def _keep(
         + ":"
         + forecast["period_start"].astype(str),
         currency=workspace.settings.currency,
-        accuracy=_accuracy(forecast, result),
+        accuracy=_accuracy(forecast, made, backtest),
         author=current_user(workspace).name,
         as_of=pd.Timestamp(cutoff),
         model_version=forecast["model"],
@@ -213,12 +228,20 @@ def _keep(
     Lake(workspace).ingest(staged, origin="forecast revenue", kind="predictions", note={"as_of": cutoff.isoformat()})
 
 
-def _accuracy(forecast: pd.DataFrame, result: RevenueForecast) -> list[str]:
+def _with_parts(result: RevenueForecast, parts: PartForecast) -> pd.DataFrame:
+    """The backtest, of teams and reps too."""
+    from salesml.evaluation.backtest import by_step
+
+    return pd.concat([result.backtest, by_step(parts.judged, "seasonal_naive")], ignore_index=True)
+
+
+def _accuracy(forecast: pd.DataFrame, made: Made, backtest: pd.DataFrame) -> list[str]:
     """JSON of each row: measured error of its level, and `total`, the running total up to its month with its own interval."""
-    overall = {level: _plain(_overall(result.backtest, "champion", level)) for level in ("company", "region")}
+    overall = {level: _plain(_overall(backtest, "champion", level)) for level in forecast["entity_type"].unique()}
     total = forecast.groupby(["entity_type", "entity_id"])["amount"].transform(lambda amounts: amounts.cumsum())
-    ends = result.totals.set_index(["unique_id", "ds"])[["lo80", "hi80", "lo95", "hi95"]]
-    names = forecast["entity_id"].where(forecast["entity_type"] == COMPANY, REGION + forecast["entity_id"])
+    totals = pd.concat([made.result.totals, made.parts.totals], ignore_index=True)
+    ends = totals.set_index(["unique_id", "ds"])[["lo80", "hi80", "lo95", "hi95"]]
+    names = forecast["entity_id"].where(forecast["entity_type"] == COMPANY, forecast["entity_type"] + "/" + forecast["entity_id"])
     keys = pd.MultiIndex.from_arrays([names, pd.to_datetime(forecast["period_start"])])
     told = []
     for level, amount, row in zip(forecast["entity_type"], total, ends.loc[keys].to_dict("records"), strict=True):

@@ -10,7 +10,8 @@ from salesml.analytics.quarter import LEVELS
 from salesml.lake import Tables, View, visible
 from salesml.workspace import Workspace
 
-KEPT = ["forecast_id", "level", "name", "month", "amount", "lo80", "hi80", "lo95", "hi95", "accuracy", "as_of", "known_at", "model_version"]
+KEPT = ["forecast_id", "level", "name", "parent", "month", "amount", "lo80", "hi80", "lo95", "hi95", "accuracy", "as_of", "known_at",
+        "model_version"]  # fmt: skip
 FACTS = ["override_id", "target_id", "level", "name", "month", "amount", "reason", "author", "approver", "known_at", "expires_at",
          "withdraws"]  # fmt: skip
 TOMORROW = dt.timedelta(days=1)
@@ -22,9 +23,9 @@ def published(
 ) -> tuple[pd.DataFrame, int]:
     """Monthly forecasts made for instants up to `cutoff`, and how many rows have other periods.
 
-    Grain: one row per forecast, by as_of: forecast_id, level, name, month (first day), amount, lo80, hi80, lo95, hi95 (exact, in the
-    workspace's currency), accuracy (JSON), as_of, known_at, model_version. `seen`: only what was written before that instant, as it
-    was then; without it whatever is written now.
+    Grain: one row per forecast, by as_of: forecast_id, level, name, parent (as the table has it), month (first day), amount, lo80, hi80,
+    lo95, hi95 (exact, in the workspace's currency), accuracy (JSON), as_of, known_at, model_version. `seen`: only what was written
+    before that instant, as it was then; without it whatever is written now.
     """
     view = visible(tables, seen or dt.datetime.now(dt.UTC))
     rows = view.facts("forecast")

@@ -19,11 +19,13 @@ from typing import Any
 import pandas as pd
 
 from salesml.analytics.ledger import last_known_month
+from salesml.analytics.quarter import LEVELS
 from salesml.analytics.revenue import monthly_by_level
 from salesml.errors import BadParameter, NotEnoughData, UnknownName
 from salesml.lake import Lake, Tables, visible
 from salesml.models.revenue_levels import CENT, round_to_cents
 from salesml.models.revenue_overrides import COMPANY, REGION, apply_overrides
+from salesml.models.revenue_overrides import node_of as label
 from salesml.state import audit
 from salesml.state.users import User
 from salesml.workflows import signed
@@ -33,7 +35,7 @@ from salesml.workspace import Workspace
 
 @dataclass(frozen=True)
 class Override:
-    """One override as it was written: an amount for a node (company, region/West) and a month, from `known_at` on."""
+    """One override as it was written: an amount for a node (company, region/West, team/T1, rep/U1) and a month, from `known_at` on."""
 
     override_id: str
     node: str
@@ -74,7 +76,7 @@ def override_revenue(
     approved_by: str | None = None,
     by: str | None = None,
 ) -> Override:
-    """Put a person's revenue for a node ("company", "region/West") and a month ("2026-07") beside the model's.
+    """Put a person's revenue for a node ("company", "region/West", "team/T1", "rep/U1") and a month ("2026-07") beside the model's.
 
     Written to the audit log and to table `override`, known from now; without `until` it holds for as long as forecasts have the month.
     `by` is the acting user (default: the current one); an admin or manager approves, `approved_by` or the author.
@@ -248,7 +250,7 @@ def _as_published(frame: pd.DataFrame) -> pd.DataFrame:
 def _place(frame: pd.DataFrame, level: str, name: str, month: pd.Timestamp, node: str) -> pd.Series:
     rows = frame[frame["level"].eq(level) & frame["name"].eq(name)]
     if rows.empty:
-        known = frame[frame["level"].isin([COMPANY, REGION])].drop_duplicates(["level", "name"])
+        known = frame.drop_duplicates(["level", "name"])
         raise UnknownName("node of the newest forecast", node, [label(one) for one in known.to_dict("records")])
     found = rows[rows["month"].eq(month)]
     if found.empty:
@@ -265,17 +267,12 @@ def _history(tables: Tables, now: dt.datetime) -> pd.DataFrame:
         return pd.DataFrame(columns=["level", "name", "month", "amount"])
 
 
-def label(row: Mapping[Any, Any]) -> str:
-    """A node as the commands take it: company, region/West."""
-    return COMPANY if row["level"] == COMPANY else f"{row['level']}/{row['name']}"
-
-
 def _node(node: str) -> tuple[str, str]:
     level, slash, name = node.partition("/")
     if node == COMPANY:
         return COMPANY, COMPANY
-    if level != REGION or not slash or not name:
-        raise BadParameter(f"node {node!r} is neither {COMPANY!r} nor {REGION}/NAME; give, for example, {REGION}/West")
+    if level not in LEVELS[1:] or not slash or not name:
+        raise BadParameter(f"node {node!r} is neither {COMPANY!r} nor region/NAME, team/ID or rep/ID; give, for example, {REGION}/West")
     return level, name
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from salesml.analytics import elsewhere, health, pipeline, quarter
 from salesml.analytics.published import AGREE
-from salesml.analytics.revenue import basis, monthly
+from salesml.analytics.revenue import monthly_by_level
 from salesml.errors import NotEnoughData
 from salesml.lake import Tables, View, visible
 from salesml.workflows import quarter_facts as facts
@@ -186,7 +186,7 @@ def quota_rows(view: View, now: pd.Series) -> pd.DataFrame:
 
 
 def forecast_lands(workspace: Workspace, view: View, now: pd.Series) -> Lands:
-    """Where the company and its regions land by the forecast published for exactly the view's instant, overrides in it; empty without."""
+    """Where company, regions, teams and reps land by the forecast of exactly the view's instant, overrides in it; empty without."""
     assert view.as_of is not None, "the quarter is asked of an instant"
     try:
         published = current_forecast(workspace, view.as_of, view.tables)
@@ -194,14 +194,22 @@ def forecast_lands(workspace: Workspace, view: View, now: pd.Series) -> Lands:
         return {}
     if published.made_for != view.as_of:
         return {}
-    history, found = monthly(view, basis(view)), Lands()
-    for (level, name), months in published.frame.groupby(["level", "name"]):
-        booked = history if level == quarter.COMPANY else history[history["region"] == name]
-        starts = months["month"].dt.date
-        months = months.assign(period_start=starts, period_end=[pipeline.months_later(start, 1) for start in starts])
-        landing = pipeline.landing(booked, months, (now["start"], now["end"]))
+    starts = published.frame["month"].dt.date
+    months = published.frame.assign(period_start=starts, period_end=[pipeline.months_later(start, 1) for start in starts])
+    return lands_of(months, monthly_by_level(view), (now["start"], now["end"]))
+
+
+def lands_of(months: pd.DataFrame, history: pd.DataFrame, period: tuple[dt.date, dt.date]) -> Lands:
+    """Where nodes land in a period by forecast months (level, name, period_start, period_end, amounts) and what is known of it (`history`:
+    level, name, month, amount); without those whose forecast ends before it.
+    """
+    found, nodes = Lands(), months.groupby(["level", "name"])
+    known = history.groupby(["level", "name"]).groups
+    node: Any
+    for node, rows in nodes:
+        landing = pipeline.landing(history.loc[known.get(node, [])], rows, period)
         if landing is not None and landing.complete:
-            found[str(level), str(name)] = landing
+            found[node] = landing
     return found
 
 

@@ -40,19 +40,20 @@ def revenue_leads(workspace: Workspace, tables: Tables, instant: dt.datetime, ho
     open_then = pd.MultiIndex.from_frame(deals[["origin", "opportunity_id"]])
     theirs = pd.MultiIndex.from_frame(since[["origin", "opportunity_id"]]).isin(open_then)
     cells = pipeline_months.cells(deals, since[theirs], horizon)
-    names, brought, rest = sorted(entries["series"].unique()), {}, {}
+    names, brought, rest, by_rep = sorted(entries["series"].unique()), {}, {}, {}
     row: Any
     for row in origins.itertuples():
         told = pipeline_months.expected(cells, row.origin, names, horizon)
-        booked = so_far[so_far["origin"] == row.origin].groupby("series")["amount"].sum()
-        told[0] += booked.reindex(names).fillna(0.0)
-        brought[row.origin] = told
+        booked = so_far[so_far["origin"] == row.origin].fillna({"rep": pipeline_months.NONE}).groupby(["series", "rep"])["amount"].sum()
+        each = told.reindex(told.index.union(booked.index)).fillna(dict.fromkeys(told.columns[told.notna().all()], 0.0))
+        each[0] += booked.reindex(each.index).fillna(0.0)
+        by_rep[row.origin], brought[row.origin] = each, each.groupby(level="series").sum(min_count=1).reindex(names)
         other = since[~theirs & (since["origin"] == row.origin).to_numpy()]
         wide = other.pivot_table(index="series", columns="ahead", values="amount", aggfunc="sum")
         wide = wide.reindex(index=names, columns=range(horizon)).fillna(0.0)
         wide.loc[:, wide.columns >= origins["number"].max() - row.number] = np.nan
         rest[row.origin] = wide
-    return Leads(brought, rest)
+    return Leads(brought, rest, by_rep)
 
 
 def _ahead(entries: pd.DataFrame, origin: Any, horizon: int) -> pd.DataFrame:

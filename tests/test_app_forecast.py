@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from types import SimpleNamespace
 
 import app_rows
 import numpy as np
@@ -22,7 +23,7 @@ from salesml.apps.data import shelf
 from salesml.apps.forecast import ForecastApp
 from salesml.apps.forecast_desk import Desk
 from salesml.apps.forecast_screens import signed
-from salesml.apps.override_form import OverrideForm
+from salesml.apps.override_form import OverrideForm, _nodes
 from salesml.figures import bridge
 from salesml.state import scenarios as kept
 from salesml.workflows.overrides import current_forecast
@@ -162,6 +163,17 @@ def test_a_number_of_one_s_own_is_written_shown_and_taken_back(tiny_workspace, t
     form.back.click()
     assert app.desk.landing().amount == before and "the model's own" in words(form.answer.value)
     assert form.taking.layout.display == "none"
+
+
+def test_whoever_has_a_forecast_can_be_chosen_below_who_he_is_a_part_of():
+    rows = [("company", "company", None), ("region", "West", None), ("region", "East", "company"), ("team", "T1", "region/West"),
+            ("rep", "u1", "team/T1"), ("rep", "u2", "region/East")]  # fmt: skip
+    forecast = pd.DataFrame(rows, columns=["entity_type", "entity_id", "parent"])
+    desk = SimpleNamespace(board=SimpleNamespace(forecast=forecast), parts=SimpleNamespace(names={"u1": "Ann", "T1": "Alpha"}))
+    assert _nodes(desk) == [
+        ("The company", "company"), ("Region East", "region/East"), ("u2", "rep/u2"), ("Region West", "region/West"),
+        ("Team Alpha", "team/T1"), ("Ann", "rep/u1"),
+    ]  # fmt: skip
 
 
 def test_an_earlier_day_takes_no_number(company):

@@ -82,6 +82,13 @@ class Parts:
             return pd.DataFrame(columns=["level", "name", "month", "amount"])
 
     @cached_property
+    def names(self) -> dict[str, str]:
+        """What teams and reps are called."""
+        from salesml.workflows.quarter_facts import labels
+
+        return labels(self.board.view)
+
+    @cached_property
     def known_month(self) -> dt.date | None:
         """The first day of the last month whose revenue is known by now; None without any."""
         try:

@@ -18,7 +18,7 @@ MARKS = (("band", f"80{text.NARROW}% interval"), ("point", "heading for"), ("quo
 BEHIND = 5
 MOVING = '<p class="soft" role="status">What moved in the week before is being worked out (a few seconds)…</p>'
 TREE = (
-    "The company and its regions land where the published forecast says, overrides in it, with its interval; teams and reps where the "
+    "The company, regions, teams and reps land where the published forecast says, overrides in it; who has none there, where the "
     "simulation of the quarter says. Chances are the simulation's, put where the node lands."
 )
 NO_FORECAST = "There is no revenue forecast as of this day. Run "

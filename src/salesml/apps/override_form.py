@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from html import escape
+from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets as widgets
@@ -66,7 +67,11 @@ class OverrideForm:
         user = current_user(workspace)
         signers = [one.name for one in all_users(workspace) if may_sign(one)]
         controls.offer(self.approver, [(name, name) for name in signers], self.approver.value or user.name)
-        controls.offer(self.which, [(_described(row), row.override_id) for row in records(desk.held)] or [(NONE, "")], self.which.value)
+        held = [
+            (f"{_whose(desk, row.level, row.name)}, {row.month:%B %Y}: {row.amount:,.0f}", row.override_id)
+            for row in records(desk.held)
+        ]
+        controls.offer(self.which, held or [(NONE, "")], self.which.value)
         self._tell()
 
     def _tell(self) -> None:
@@ -96,7 +101,8 @@ class OverrideForm:
             made = override_revenue(
                 workspace, str(self.node.value), str(self.month.value), given, self.reason.value, self.until.value, self.approver.value
             )
-            return f"{_whose(made.node)} {made.month:%B %Y} now stands at {made.amount:,.2f} {made.currency}."
+            level, _, name = made.node.partition("/")
+            return f"{_whose(self._desk, level, name)} {made.month:%B %Y} now stands at {made.amount:,.2f} {made.currency}."
 
         if self._do(write):
             self.amount.value, self.reason.value, self.until.value = "", "", None
@@ -124,17 +130,15 @@ class OverrideForm:
 def _nodes(desk: Desk) -> list[tuple[str, str]]:
     """Who has a forecast, as people call them and as commands take them: each region before its teams, each team before its reps."""
     rows = desk.board.forecast.rename(columns={"entity_type": "level", "entity_id": "name"}).drop_duplicates(["level", "name"])
-    call = desk.parts.call if desk.parts.has("call") else ""
-    known = {} if isinstance(call, str) else dict(zip(call.rows["name"], call.rows["label"], strict=True))
     below: dict[str, list[tuple[str, str]]] = {}
-    for row in records(rows.assign(label=rows["name"].map(known).fillna(rows["name"])).sort_values("label")):
+    for row in records(rows):
         above = "" if row.level == "company" else row.parent if isinstance(row.parent, str) else "company"
-        below.setdefault(above, []).append((named(row), label({"level": row.level, "name": row.name})))
+        below.setdefault(above, []).append((_whose(desk, row.level, row.name), label({"level": row.level, "name": row.name})))
     return list(_beneath("", below))
 
 
 def _beneath(above: str, below: dict[str, list[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
-    for told, node in below.get(above, []):
+    for told, node in sorted(below.get(above, [])):
         yield told, node
         yield from _beneath(node, below)
 
@@ -169,7 +173,7 @@ def _listing(desk: Desk) -> str:
         said = f"{model[row.override_id]:,.2f}" if row.override_id in model else "not in this forecast"
         until = "no end" if pd.isna(row.expires_at) else _day(desk, row.expires_at)
         rows.append([
-            f"{_whose(label(row._asdict()))}<small>{row.month:%B %Y}</small>", f"{row.amount:,.2f}",
+            f"{escape(_whose(desk, row.level, row.name))}<small>{row.month:%B %Y}</small>", f"{row.amount:,.2f}",
             said,
             f"{escape(str(row.reason))}<small>{escape(str(row.author))}, approved by {escape(str(row.approver))}</small>", until,
         ])  # fmt: skip
@@ -178,12 +182,8 @@ def _listing(desk: Desk) -> str:
     return "<h2>In force</h2>" + theme.table("People's numbers that hold now", heads, rows, numbers=(1, 2), kind="cards")
 
 
-def _described(row: Any) -> str:
-    return f"{_whose(label(row._asdict()))}, {row.month:%B %Y}: {row.amount:,.0f}"
-
-
-def _whose(node: str) -> str:
-    return "The company" if node == "company" else escape(node.partition("/")[2])
+def _whose(desk: Desk, level: str, name: str) -> str:
+    return named(SimpleNamespace(level=level, label=desk.parts.names.get(name, name)))
 
 
 def _day(desk: Desk, moment: Any) -> str:

@@ -16,6 +16,10 @@ override_app = typer.Typer(
 )
 
 
+MOST_MOVED = 12
+"""Rows of teams and reps that are shown, those that moved most."""
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's commands to `app`."""
     app.add_typer(override_app, name="override")
@@ -91,14 +95,19 @@ def withdraw(
 
 
 def _months(frame: pd.DataFrame, currency: str) -> None:
-    """Forecast rows: what holds, what the model said, how far it moved."""
+    """Forecast rows: what holds, what the model said, how far it moved; of teams and reps those that moved most."""
     from rich.markup import escape
     from rich.table import Table
 
     from salesml.workflows.overrides import label
 
     table = Table("month", "node", f"forecast ({currency})", "model", "moved", "", box=None)
-    for row in frame.sort_values(["month", "level", "name"]).to_dict("records"):
+    size = frame["moved"].astype("float64").abs()
+    most = (size.rank(ascending=False) <= MOST_MOVED) & size.gt(0)
+    shown = frame["level"].isin(["company", "region"]) | frame["override_id"].notna() | most
+    for row in frame[shown].sort_values(["month", "level", "name"]).to_dict("records"):
         money = [f"{row['amount']:,.2f}", f"{row['model_amount']:,.2f}", f"{row['moved']:+,.2f}"]
         table.add_row(f"{row['month']:%Y-%m}", escape(label(row)), *money, "override" if isinstance(row["override_id"], str) else "")
     console.print(table)
+    if not shown.all():
+        console.print(f"{int((~shown).sum()):,} rows of teams and reps that moved less are not shown")

@@ -42,15 +42,15 @@ def error_unit(history: np.ndarray, season: int) -> float:
 
 
 def error_quantiles(
-    errors: Errors, units: np.ndarray, lengths: np.ndarray, related: bool = False
+    errors: Errors, units: np.ndarray, lengths: np.ndarray, groups: int | None = None
 ) -> dict[str, np.ndarray]:
     """Error quantiles [N, horizon] of each of ENDS for N series with these units and history lengths; lower ends ≤ 0
     ≤ upper ends.
 
     Errors are divided by the unit, by the typical growth with the step (monotone), and by the series' own level (its
     other origins, shrunk to the file's), pooled over steps and series, and multiplied back. Quantiles of few origins
-    are widened by Student's t over the normal quantile. Without any error the unit times √step and a normal shape
-    stand in.
+    are widened by Student's t over the normal quantile; series err together in so many `groups` (None: each by itself).
+    Without any error the unit times √step and a normal shape stand in.
     """
     horizon = errors.error.shape[1]
     usable = (errors.unit > 0) & np.isfinite(errors.error).any(axis=1)
@@ -71,7 +71,7 @@ def error_quantiles(
     shape = shape[np.isfinite(shape)]
     quantiles = {end: float(np.quantile(shape, at)) for end, at in ENDS.items()}
     blocks = _blocks(series, errors.origin[usable], np.isfinite(relative).sum(axis=1), horizon)
-    independent = max(blocks) if related else sum(blocks)
+    independent = sum(blocks) if groups is None else min(groups * max(blocks), sum(blocks))
     return _spread(units, own, growth, quantiles, np.minimum(lengths - 1, independent + 1))
 
 

@@ -224,12 +224,13 @@ def _known(data: RevenueHistory, made: np.ndarray, cut: int, known: int) -> tupl
 
 def with_measured_intervals(
     data: RevenueHistory, point: np.ndarray, past: dict[int, np.ndarray], known: int, totals: bool = False,
-    related: bool = True,
+    groups: int = 1,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Points and ends [series, horizon] at an origin (`known` periods) from the errors of forecasts made at `past` ones, or those of
     running totals: from errors of the totals, never bounds added up.
 
-    The totals of one or two origins mostly err to one side: then their errors count to both. `related`: the series err together.
+    The totals of one or two origins mostly err to one side: then their errors count to both. The series err together in so many
+    `groups`.
     """
     (count, horizon), forecast = point.shape, point
     errors = np.full((len(past), count, horizon), np.nan)
@@ -243,7 +244,7 @@ def with_measured_intervals(
     signs = [1, -1] if totals and len(past) < FEW_TOTALS else [1]
     errors, both = np.concatenate([sign * errors.reshape(-1, horizon) for sign in signs]), len(signs)
     seen = Errors(errors, np.tile(np.arange(count), len(past) * both), np.tile(origin, both), np.tile(units.reshape(-1), both))
-    quantiles = error_quantiles(seen, _units(data, known, forecast), np.full(count, known), related)
+    quantiles = error_quantiles(seen, _units(data, known, forecast), np.full(count, known), groups)
     return with_intervals(point, quantiles, np.ones(count, dtype=bool))
 
 
@@ -259,10 +260,10 @@ def _units(data: RevenueHistory, cut: int, made: np.ndarray) -> np.ndarray:
 
 def judged_rows(
     data: RevenueHistory, made: dict[int, np.ndarray], earlier: list[int], cut: int, name: str, totals: bool,
-    related: bool = True,
+    groups: int = 1,
 ) -> pd.DataFrame:  # fmt: skip
     """What a model forecast at an origin beside what came, as `RevenueForecast.judged` has it; intervals by `earlier` origins."""
-    found = with_measured_intervals(data, made[cut], {past: made[past] for past in earlier}, cut, totals, related)
+    found = with_measured_intervals(data, made[cut], {past: made[past] for past in earlier}, cut, totals, groups)
     actual, _ = _known(data, made[cut], cut, data.values.shape[1])
     actual = actual.cumsum(axis=1) if totals else actual
     steps = actual.shape[1]

@@ -49,7 +49,7 @@ def share_out(
     told: by first forecast period, rows (series, rep) and columns 0 … horizon - 1: what their open deals are to bring and what is
     booked already. A leaf's part of a period is that, and of what is left of its series the part it had of the last six periods'
     revenue; parts add up to their series. Who sold nothing then and is to bring nothing has no forecast. Intervals are measured for
-    teams and reps apart, as those of the forecast are, and take reps' errors to be their own.
+    teams and reps apart, as those of the forecast are; those of one parent are taken to err together.
     """
     leaves, left_out = _leaves(sold, made, freq)
     series, champion = _lowest(made), made.judged
@@ -138,7 +138,7 @@ def _level(leaves: _Leaves, shared: dict[int, np.ndarray], kind: str, horizon: i
     member = (leaves.keys[column].to_numpy()[None] == np.array(names, dtype=object)[:, None]).astype("float64")
     home = leaves.keys.drop_duplicates(column).set_index(column).loc[names]
     parent = home["series"] if kind == TEAM else np.where(home["team"].eq(""), home["series"], TEAM + home["team"])
-    ids = [kind + name for name in names]
+    ids, groups = [kind + name for name in names], len(set(parent))
     data = RevenueHistory(ids, member @ leaves.sold, leaves.dates, np.array([], dtype="int64"), 0, SEASONS[freq])
     made = {cut: _active(member @ found, data.values[:, max(0, cut - LATELY) : cut]) for cut, found in shared.items()}
     length = len(leaves.dates)
@@ -147,12 +147,12 @@ def _level(leaves: _Leaves, shared: dict[int, np.ndarray], kind: str, horizon: i
     places = {"unique_id": np.repeat(ids, horizon), "ds": np.tile(dates, len(ids)), "parent": np.repeat(list(parent), horizon)}
     found = []
     for totals in (False, True):
-        ends = with_measured_intervals(data, made[length], {cut: made[cut] for cut in past}, length, totals, kind == TEAM)
+        ends = with_measured_intervals(data, made[length], {cut: made[cut] for cut in past}, length, totals, groups)
         found.append(pd.DataFrame({**places, **{name: values.ravel() for name, values in ends.items()}}).dropna(subset=["yhat"]))
     naive = {cut: np.array([seasonal_naive(row[:cut], horizon, data.season) for row in data.values]) for cut in past}
     plain = {cut: np.where(np.isnan(made[cut][:, :1]), np.nan, found) for cut, found in naive.items()}
     rows = [
-        judged_rows(data, each, [early for early in past if early < cut], cut, name, False, kind == TEAM)
+        judged_rows(data, each, [early for early in past if early < cut], cut, name, False, groups)
         for name, each in ((CHAMPION, made), (SEASONAL_NAIVE, plain))
         for cut in past
     ]

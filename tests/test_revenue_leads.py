@@ -34,7 +34,7 @@ def pipeline(shares: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
     deals = pd.DataFrame(
         [(origin, f"{stage}{n}", "West", stage, 1, 100.0) for origin in MONTHS for stage in shares for n in range(40)],
         columns=["origin", "opportunity_id", "series", "stage", "due", "amount"],
-    ).assign(call=None, rep=None)
+    ).assign(call=None, rep=None, type=None)
     wins = [f"{stage}{n}" for stage, share in shares.items() for n in range(int(40 * share))]
     columns = ["origin", "opportunity_id", "ahead", "amount"]
     came = pd.DataFrame([(origin, name, 1, 100.0) for origin in MONTHS for name in wins], columns=columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 
 import numpy as np
@@ -11,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salesml.errors import BadParameter
-from salesml.lake import Lake
+from salesml.figures.forecast import made_of_figure
+from salesml.lake import Lake, visible
 from salesml.models.revenue import CHAMPION, SEASONAL_NAIVE, forecast_revenue
 from salesml.models.revenue_levels import cents_of, with_rests
 from salesml.models.revenue_parts import share_out
-from salesml.workflows.forecast import forecast_now
+from salesml.workflows.forecast import forecast_now, made_of
 from salesml.workflows.overrides import current_forecast
 from salesml.workspace import Workspace
 
@@ -146,3 +148,21 @@ def test_the_published_tree_adds_up_to_the_cent(small_workspace: Workspace):
         assert total <= mine[parent, month] and (parent != "company" or total == mine[parent, month]), parent
     made = forecast_now(small_workspace, tables, tables.instant(None), 3, prophet=False)
     assert set(made.parts.judged["level"]) == {"team", "rep"}
+
+
+def test_each_published_month_says_what_it_is_made_of(small_workspace: Workspace):
+    tables = Lake(small_workspace).open()
+    view = visible(tables, dt.datetime.now(dt.UTC))
+    rows = view.frame(view.facts("forecast"))
+    rows = rows[rows["as_of"] == pd.Timestamp(tables.instant(None))]
+    parts = made_of(rows)
+    keys = ["entity_type", "entity_id", "period_start"]
+    sums = parts.groupby(keys)["amount"].agg(lambda amounts: sum(amounts, Decimal(0)))
+    assert sums.to_dict() == rows.set_index(keys)["amount"].to_dict(), "to the cent"
+    told = parts[parts["factor"].str.startswith("open deals")].groupby(["entity_type", "period_start"])["amount"].sum().astype("float64")
+    assert (told["company"] > 0).all()
+    for level in ("region", "team", "rep"):
+        assert told[level].to_numpy() == pytest.approx(told["company"].to_numpy(), abs=1), level
+    alt = made_of_figure(parts[parts["entity_type"] == "company"], "USD").layout.meta["alt"]
+    assert "deals not open yet, orders without a deal" in alt and "open deals" in alt
+    assert made_of_figure(parts.head(0), "USD").layout.meta["alt"] == "Nothing is known of what these months are made of."

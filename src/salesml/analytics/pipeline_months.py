@@ -15,7 +15,8 @@ MOST_BIAS = 4.0
 FAR, UNDATED = 6, 99
 NONE = ""
 FINER = ("stage", "due", "call")
-KEYS = ["origin", "series", *FINER, "rep"]
+OF = ["series", "rep", "type"]
+KEYS = ["origin", *FINER, *OF]
 
 
 def months_due(close_date: pd.Series, origin: pd.Series) -> np.ndarray:
@@ -25,22 +26,22 @@ def months_due(close_date: pd.Series, origin: pd.Series) -> np.ndarray:
 
 
 def cells(deals: pd.DataFrame, came: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Open deals by origin, series, stage, due (`months_due`), call and rep: deals, amount, and what they brought in month 0 … horizon - 1.
+    """Open deals by KEYS (due as in `months_due`): deals, amount, and what they brought in month 0 … horizon - 1.
 
-    deals: one row per open deal and origin (a month's first day): origin, opportunity_id, series, stage, due, call, rep, amount
-    (currency, known); a call or rep may be missing.
+    deals: one row per open deal and origin (a month's first day): origin, opportunity_id, series, stage, due, call, rep, type,
+    amount (currency, known); a call, rep or type may be missing.
     came: what they brought: origin, opportunity_id, ahead (months after the origin's), amount; a month without a row brought nothing.
     """
     wide = came.pivot_table(index=["origin", "opportunity_id"], columns="ahead", values="amount", aggfunc="sum")
     wide = wide.reindex(columns=range(horizon)).reset_index()
-    rows = deals.merge(wide, "left", ["origin", "opportunity_id"]).fillna({"call": NONE, "rep": NONE})
+    rows = deals.merge(wide, "left", ["origin", "opportunity_id"]).fillna({"call": NONE, "rep": NONE, "type": NONE})
     found = rows.groupby(KEYS).agg(deals=("amount", "size"), amount=("amount", "sum"), **{str(h): (h, "sum") for h in range(horizon)})
     return found.reset_index()
 
 
 def expected(found: pd.DataFrame, origin: pd.Timestamp, series: list[str], horizon: int) -> pd.DataFrame:
-    """What the deals open at an origin are to bring. Grain: one row per series and rep ("": none, there for each name in `series`);
-    columns 0 … horizon - 1 (currency).
+    """What the deals open at an origin are to bring. Grain: one row per series, rep and type ("": none, there for each name in
+    `series`); columns 0 … horizon - 1 (currency).
 
     found: `cells`. The share of their amounts that deals of a stage, due and call bring in a month is that of earlier origins, of which
     the month was over by then, drawn towards that of the stage and due, that towards the stage's, that towards all deals'; times the
@@ -48,14 +49,14 @@ def expected(found: pd.DataFrame, origin: pd.Timestamp, series: list[str], horiz
     """
     ahead = (_month(found["origin"]) - _month(pd.Series([origin]))[0]).to_numpy()
     now = found[found["origin"] == origin]
-    nobody = pd.MultiIndex.from_product([series, [NONE]], names=["series", "rep"])
-    answer = pd.DataFrame(np.nan, index=nobody.union(pd.MultiIndex.from_frame(now[["series", "rep"]])).unique(), columns=range(horizon))
+    nobody = pd.MultiIndex.from_product([series, [NONE], [NONE]], names=OF)
+    answer = pd.DataFrame(np.nan, index=nobody.union(pd.MultiIndex.from_frame(now[OF])).unique(), columns=range(horizon))
     for step in range(horizon):
         seen = found[ahead + step < 0]
         if not seen["amount"].sum():
             break
         told = now["amount"] * _shares(seen.assign(brought=seen[str(step)]), now)
-        answer[step] = told.groupby([now["series"], now["rep"]]).sum().reindex(answer.index).fillna(0.0)
+        answer[step] = told.groupby([now[name] for name in OF]).sum().reindex(answer.index).fillna(0.0)
     return answer
 
 

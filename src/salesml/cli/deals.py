@@ -103,7 +103,7 @@ def forecast_revenue(
     as_of: AS_OF = None,
     months: Annotated[int, typer.Option(min=1, max=24, help="Months ahead.")] = 6,
 ) -> None:
-    """Forecast monthly revenue of the company and its regions, with measured intervals."""
+    """Forecast monthly revenue of the company, its regions, teams and reps, with measured intervals."""
     workspace = workspace_of(context)
     with step("forecasting revenue"):
         from salesml.workflows.forecast import forecast_revenue as forecast
@@ -111,6 +111,7 @@ def forecast_revenue(
         result = forecast(workspace, as_of, months)
     console.print(f"[bold]{result.sentence}[/]")
     console.print(result.table())
+    console.print(result.made_of())
     from salesml.lake import Lake
     from salesml.workflows.overrides import with_overrides
 

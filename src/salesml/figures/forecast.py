@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from salesml.errors import UnknownName
 
 BLUE, ORANGE, GREY = "#3b82c4", "#d5762b", "#7d8590"  # told apart by the colour-blind, legible on light and dark
+SHADES = (BLUE, "#5a9c6e", ORANGE, "#8a6fb0", "#b58900")
 UNTESTED = "The history is too short to test a forecast."
 BANDS = {95: "rgba(59,130,196,0.18)", 80: "rgba(59,130,196,0.32)"}
 
@@ -37,6 +38,21 @@ def fan(history: pd.DataFrame, forecast: pd.DataFrame, unit: str, title: str = "
         f"{_month(last.period_start)}; 80 % interval of the last: {last.lo80:,.0f} to {last.hi80:,.0f} {unit}."
     )
     return finished(figure, title, alt).update_layout(hovermode="x unified").update_yaxes(title=unit)
+
+
+def made_of_figure(parts: pd.DataFrame, unit: str, title: str = "What the months are made of") -> go.Figure:
+    """What each forecast month comes of, stacked, in `unit`; `workflows.forecast.made_of` of one node gives the frame."""
+    figure = go.Figure()
+    if parts.empty:
+        return finished(figure, title, "Nothing is known of what these months are made of.")
+    wide = parts.astype({"amount": "float64"}).pivot(index="period_start", columns="factor", values="amount").fillna(0.0)
+    rest = str(parts["factor"].iloc[-1])
+    order = [*sorted(set(map(str, wide)) - {rest}), rest]  # the rest comes last, on top
+    for factor, colour in zip(order, (*SHADES, *[GREY] * len(order)), strict=False):
+        figure.add_bar(x=wide.index, y=wide[factor], name=factor, marker_color=GREY if factor == rest else colour)
+    first = wide.iloc[0]
+    told = "; ".join(f"{factor} {first[factor]:,.0f}" for factor in order if first[factor])
+    return finished(figure, title, f"{_month(wide.index[0])}, {unit}: {told}.").update_layout(barmode="relative").update_yaxes(title=unit)
 
 
 def errors(scores: pd.DataFrame, baseline: str, title: str = "Error of past forecasts") -> go.Figure:

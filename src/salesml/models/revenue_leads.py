@@ -23,12 +23,14 @@ class Leads:
     """By first forecast period, series × steps in currency units, of the bottom series (the only one, or the parts).
 
     brought: expected from deals then open, and booked already of the first period; missing where nothing is known. rest: what came
-    beside what those deals and bookings brought; missing where the period is not over. by_rep: brought by (series, rep).
+    beside what those deals and bookings brought; missing where the period is not over. by_rep: brought by (series, rep). parts: of the
+    newest period, brought by (series, rep, what it comes of).
     """
 
     brought: Mapping[pd.Timestamp, pd.DataFrame]
     rest: Mapping[pd.Timestamp, pd.DataFrame]
     by_rep: Mapping[pd.Timestamp, pd.DataFrame] = field(default_factory=dict)
+    parts: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,12 @@ from salesml.workspace import Workspace
 
 if TYPE_CHECKING:
     from salesml.models.revenue import RevenueForecast
+    from salesml.models.revenue_leads import Leads
     from salesml.models.revenue_parts import PartForecast
 
 MODEL = "revenue"
 COMPANY, REGION = "company", "region/"
+REST = "deals not open yet, orders without a deal"
 AMOUNTS = {"yhat": "amount", "lo80": "lo80", "hi80": "hi80", "lo95": "lo95", "hi95": "hi95"}
 CENT = Decimal("0.01")
 
@@ -32,8 +34,8 @@ class ForecastRun:
     """A forecast as published.
 
     `forecast`: one row per entity and month: entity_type, entity_id, parent, period_start, period_end, amount, lo80, hi80, lo95,
-    hi95 (exact decimals in `currency`), model. `history`: region, month, amount. `backtest`: as RevenueForecast says, of teams and
-    reps too.
+    hi95 (exact decimals in `currency`), model, factors (`made_of` as JSON). `history`: region, month, amount. `backtest`: as
+    RevenueForecast says, of teams and reps too.
     """
 
     as_of: dt.datetime
@@ -58,13 +60,21 @@ class ForecastRun:
         ]
         return "\n".join(lines)
 
+    def made_of(self) -> str:
+        """What the company's first month comes of, in a sentence."""
+        company = made_of(self.forecast[self.forecast["entity_type"] == "company"])
+        first = company[company["period_start"] == company["period_start"].min()].to_dict("records")
+        parts = "; ".join(f"{row['factor']} {row['amount']:,.0f}" for row in first)
+        return f"{first[0]['period_start']:%B %Y} is made of, {self.currency}: {parts}." if first else ""
+
 
 @dataclass(frozen=True)
 class Made:
-    """A forecast, its teams and reps, and what it was made of: monthly history by region, what counts as revenue, notes on it."""
+    """A forecast, its teams and reps, and what it was made of: what open deals told, history by region, what revenue is, notes."""
 
     result: RevenueForecast
     parts: PartForecast
+    leads: Leads | None
     history: pd.DataFrame
     revenue_is: str
     notes: tuple[str, ...]
@@ -91,6 +101,7 @@ def forecast_revenue(
         run.log_dict({"chosen": result.chosen, "revenue_is": made.revenue_is, "notes": list(notes)}, "forecast.json")
         run.log_dict({"rows": result.backtest.to_dict("records")}, "backtest.json")
         forecast = _published(result, made.parts)
+        forecast = forecast.assign(factors=_factors(forecast, made.leads))
         backtest = _with_parts(result, made.parts)
         _keep(workspace, forecast, made, backtest, cutoff, run.id, tables.head)
     sentence = _sentence(result, forecast, workspace.settings.currency)
@@ -121,7 +132,7 @@ def forecast_now(
     parts = share_out(result, sold, leads.by_rep if leads else None, months)
     if parts.left_out:
         notes.append(f"{parts.left_out} teams or reps sold for several regions or teams: they have no forecast of their own")
-    return Made(result, parts, history, by, tuple(notes))
+    return Made(result, parts, leads, history, by, tuple(notes))
 
 
 def long_series(history: pd.DataFrame, today: dt.date) -> tuple[pd.DataFrame, list[str]]:
@@ -164,6 +175,40 @@ def _published(result: RevenueForecast, parts: PartForecast) -> pd.DataFrame:
             "model": frame["model"],
         }
     )
+
+
+def made_of(forecast: pd.DataFrame) -> pd.DataFrame:
+    """What published months come of. Grain: one row per row of table `forecast` and factor: entity_type, entity_id, period_start, factor,
+    amount (exact, adding up to the month's).
+
+    Booked already, open deals by type, and the rest: deals not open yet, orders without a deal, and where the history says less than
+    these, what is taken off.
+    """
+    rows = [
+        (row["entity_type"], row["entity_id"], row["period_start"], one["factor"], Decimal(one["effect"]))
+        for row in forecast.to_dict("records")
+        for one in (json.loads(row["factors"]) if isinstance(row["factors"], str) else [])
+    ]
+    return pd.DataFrame(rows, columns=["entity_type", "entity_id", "period_start", "factor", "amount"])
+
+
+def _factors(forecast: pd.DataFrame, leads: Leads | None) -> list[str]:
+    """Of each row, JSON: list of {factor, effect}, adding up to its amount."""
+    told = pd.DataFrame() if leads is None or leads.parts is None else leads.parts.dropna(axis=1)
+    team = forecast[forecast["entity_type"] == "rep"].drop_duplicates("entity_id").set_index("entity_id")["parent"]
+    keys = told.index.to_frame(index=False) if len(told) else pd.DataFrame(columns=["series", "rep", "type"])
+    nodes = {"company": pd.Series(COMPANY, keys.index), "region": keys["series"].str.removeprefix(REGION),
+             "team": keys["rep"].map(team).astype("object").str.removeprefix("team/"), "rep": keys["rep"]}  # fmt: skip
+    of = {level: told.groupby([names.to_numpy(), keys["type"].to_numpy()]).sum() for level, names in nodes.items()} if len(told) else {}
+    first, found = forecast["period_start"].min(), []
+    for row in forecast.to_dict("records"):
+        ahead = (row["period_start"].year - first.year) * 12 + row["period_start"].month - first.month
+        mine = of.get(row["entity_type"])
+        parts = mine.loc[row["entity_id"], ahead] if mine is not None and ahead in mine and row["entity_id"] in mine.index else {}
+        effects = {str(name): Decimal(repr(float(value))).quantize(CENT) for name, value in dict(parts).items() if value >= 0.005}
+        effects[REST] = row["amount"] - sum(effects.values(), Decimal(0))
+        found.append(json.dumps([{"factor": name, "effect": str(value)} for name, value in effects.items()]))
+    return found
 
 
 def _overall(backtest: pd.DataFrame, model: str, level: str = COMPANY) -> dict[str, Any] | None:

@@ -65,17 +65,18 @@ def past(tables: Tables, lives: pd.DataFrame, quarters: pd.DataFrame) -> pd.Data
 
 
 def placed(view: View) -> pd.DataFrame:
-    """Open deals of a view with where they count: stage, call (the rep's), amount (workspace currency), close_date, region, team, rep,
-    industry.
+    """Open deals of a view with where they count: stage, call (the rep's), type, amount (workspace currency), close_date, region, team,
+    rep, industry.
     """
-    columns = ["status", "stage", "amount", "currency", "close_date", "forecast_category", "owner_id", "account_id", "deleted"]
+    columns = ["status", "stage", "amount", "currency", "close_date", "forecast_category", "type", "owner_id", "account_id",
+               "deleted"]  # fmt: skip
     rows = view.state("opportunity", columns)
     rows = rows.filter(rows.status == "open", ~ibis.coalesce(rows.deleted, False))
     rows = view.with_state(rows, "user", "owner_id", ["region", "team_id"], prefix="user_")
     rows = view.with_state(rows, "account", "account_id", ["region", "industry"], prefix="account_")
     own = ibis.coalesce(rows.currency == view.tables.workspace.settings.currency, True)
     found = rows.select(
-        "opportunity_id", "as_of", "close_date", stage=ibis.coalesce(rows.stage, "(no stage)"), call=rows.forecast_category,
+        "opportunity_id", "as_of", "close_date", stage=ibis.coalesce(rows.stage, "(no stage)"), call=rows.forecast_category, type=rows.type,
         amount=ibis.ifelse(own, rows.amount, None).cast("float64"), rep=rows.owner_id, team=rows.user_team_id,
         region=ibis.coalesce(rows.user_region, rows.account_region, pipeline.NO_REGION), industry=rows.account_industry,
     )  # fmt: skip

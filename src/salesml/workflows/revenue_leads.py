@@ -16,6 +16,7 @@ from salesml.workflows.forecast import COMPANY, REGION
 from salesml.workflows.quarter_facts import placed, revenue_entries
 from salesml.workspace import Workspace
 
+BOOKED, OPEN_DEALS = "booked already", "open deals"
 MONTHS = 30
 """So many months back, at most, is looked at what was open."""
 
@@ -44,16 +45,26 @@ def revenue_leads(workspace: Workspace, tables: Tables, instant: dt.datetime, ho
     row: Any
     for row in origins.itertuples():
         told = pipeline_months.expected(cells, row.origin, names, horizon)
-        booked = so_far[so_far["origin"] == row.origin].fillna({"rep": pipeline_months.NONE}).groupby(["series", "rep"])["amount"].sum()
-        each = told.reindex(told.index.union(booked.index)).fillna(dict.fromkeys(told.columns[told.notna().all()], 0.0))
-        each[0] += booked.reindex(each.index).fillna(0.0)
-        by_rep[row.origin], brought[row.origin] = each, each.groupby(level="series").sum(min_count=1).reindex(names)
+        parts = _parts(told, so_far[so_far["origin"] == row.origin])
+        by_rep[row.origin] = parts.groupby(level=["series", "rep"]).sum(min_count=1)
+        brought[row.origin] = parts.groupby(level="series").sum(min_count=1).reindex(names)
         other = since[~theirs & (since["origin"] == row.origin).to_numpy()]
         wide = other.pivot_table(index="series", columns="ahead", values="amount", aggfunc="sum")
         wide = wide.reindex(index=names, columns=range(horizon)).fillna(0.0)
         wide.loc[:, wide.columns >= origins["number"].max() - row.number] = np.nan
         rest[row.origin] = wide
-    return Leads(brought, rest, by_rep)
+    return Leads(brought, rest, by_rep, parts)
+
+
+def _parts(told: pd.DataFrame, booked: pd.DataFrame) -> pd.DataFrame:
+    """`pipeline_months.expected` and what is booked of the first month, by series, rep and what it comes of ("open deals, new")."""
+    known = told.columns[told.notna().all()]
+    rows = told.reset_index()
+    rows["type"] = np.where(rows["type"].eq(pipeline_months.NONE), OPEN_DEALS, OPEN_DEALS + ", " + rows["type"])
+    already = booked.fillna({"rep": pipeline_months.NONE}).groupby(["series", "rep"])["amount"].sum()
+    first = already.rename(0).reset_index().assign(type=BOOKED)
+    found = pd.concat([rows, first if 0 in known else first.iloc[:0]]).fillna(dict.fromkeys(known, 0.0))
+    return found.set_index(["series", "rep", "type"])
 
 
 def _ahead(entries: pd.DataFrame, origin: Any, horizon: int) -> pd.DataFrame:
@@ -77,7 +88,7 @@ def _origins(workspace: Workspace, instant: dt.datetime, first: pd.Timestamp) ->
 
 
 def _deals(tables: Tables, lives: pd.DataFrame, origins: pd.DataFrame) -> pd.DataFrame:
-    """Deals open at each origin as known then: origin, opportunity_id, region, stage, due, call, rep, amount (known)."""
+    """Deals open at each origin as known then: origin, opportunity_id, region, stage, due, call, type, rep, amount (known)."""
     spine = lives.merge(origins[["when"]], "cross")
     spine = spine[(spine["first_known_at"] < spine["when"]) & (spine["closed_at"].isna() | (spine["closed_at"] >= spine["when"]))]
     rows = placed(visible(tables, spine[["opportunity_id", "when"]].rename(columns={"when": "as_of"})))

@@ -40,6 +40,7 @@ def main() -> None:
         deals,
         demo,
         explain,
+        leads,
         models,
         monitor,
         override,
@@ -51,7 +52,7 @@ def main() -> None:
     )
 
     revenue = (override, call, scenario, series, backtest, accuracy, changes)
-    for module in (demo, data, deals, explain, adjust, *revenue, study, models, monitor, reports, world):
+    for module in (demo, data, deals, leads, explain, adjust, *revenue, study, models, monitor, reports, world):
         module.register(app)
     try:
         app()

@@ -60,21 +60,22 @@ def study_outcomes(
 
 def score(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="deals|FILE", help="`deals`, or a file (./deals if called so).")],
+    what: Annotated[str, typer.Argument(metavar="deals|leads|FILE", help="`deals`, `leads`, or a file (./deals if called so).")],
     model: Annotated[str | None, typer.Option(help="For a file: NAME, NAME@ALIAS or NAME:VERSION.")] = None,
     out: Annotated[Path | None, typer.Option(help="For a file: CSV to write.")] = None,
-    as_of: Annotated[str | None, typer.Option(help="For deals: first day that is not known.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="For deals and leads: first day that is not known.")] = None,
+    scheme: Annotated[Path | None, typer.Option(help="For leads: a points scheme (YAML) instead of the model.")] = None,
 ) -> None:
-    """Score the open deals of the workspace, or the rows of a file with a model that a study registered."""
-    if what == "deals":
-        if model or out:
-            raise BadParameter("--model and --out are for files; write ./deals for a file called deals")
-        from salesml.cli.deals import show_scores
+    """Score the open deals or leads of the workspace, or the rows of a file with a model that a study registered."""
+    if what in ("deals", "leads"):
+        if model or out or (scheme and what == "deals"):
+            raise BadParameter(f"--model and --out are for files, --scheme for leads; write ./{what} for a file called {what}")
+        from salesml.cli import deals, leads
 
-        show_scores(context, as_of)
+        deals.show_scores(context, as_of) if what == "deals" else leads.show_scores(context, as_of, scheme)
         return
-    if not model or not out or as_of:
-        raise BadParameter("scoring a file takes --model NAME and --out FILE.csv, and no --as-of")
+    if not model or not out or as_of or scheme:
+        raise BadParameter("scoring a file takes --model NAME and --out FILE.csv, and no --as-of or --scheme")
     with step("loading the model libraries"):
         from salesml.workflows.score_file import score_file
 

@@ -67,8 +67,9 @@ class FeatureSet:
 def registered() -> dict[str, FeatureSet]:
     """Every feature set there is; the leak prover runs over all of them."""
     from salesml.features.deals import DEALS
+    from salesml.features.leads import LEADS
 
-    return {DEALS.name: DEALS}
+    return {DEALS.name: DEALS, LEADS.name: LEADS}
 
 
 def feature_set(name: str) -> FeatureSet:

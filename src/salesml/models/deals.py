@@ -1,4 +1,4 @@
-"""The deal model's frame: the time deals take to settle, the label, and the time-ordered blocks."""
+"""The frame of a model of deals or leads: the time they take to settle, the label, and the time-ordered blocks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from salesml.errors import NotEnoughData
 
 SETTLED_SHARE = 0.9
 LEAST_OUTCOMES = 20
+ENTITIES = {"opportunity_id": "deals", "lead_id": "leads"}
 
 
 @dataclass(frozen=True)
@@ -24,18 +25,20 @@ class Blocks:
     calibration: pd.DataFrame
     test: pd.DataFrame
     tested_from: pd.Timestamp
+    entity: str = "opportunity_id"
+    outcome: str = "won"
 
     def summary(self) -> pd.DataFrame:
-        """One row per block: rows, deals, first and last as_of, share won."""
+        """One row per block: rows, deals (or leads), first and last as_of, share won (or converted)."""
         return pd.DataFrame(
             [
                 {
                     "block": name,
                     "rows": len(part),
-                    "deals": part["opportunity_id"].nunique(),
+                    ENTITIES[self.entity]: part[self.entity].nunique(),
                     "first": part["as_of"].min(),
                     "last": part["as_of"].max(),
-                    "won_share": part["won"].mean(),
+                    f"{self.outcome}_share": part[self.outcome].mean(),
                 }
                 for name, part in (("train", self.train), ("calibration", self.calibration), ("test", self.test))
             ]
@@ -62,27 +65,31 @@ def settling_days(lives: pd.DataFrame, cutoff: dt.datetime) -> int:
 
 
 def label(
-    rows: pd.DataFrame, lives: pd.DataFrame, horizon_days: int, cutoff: dt.datetime, *, within: bool = False
-) -> pd.DataFrame:
-    """Snapshots at least a horizon older than the cutoff whose outcome was known by then, with `won` and `known_by`.
+    rows: pd.DataFrame, lives: pd.DataFrame, horizon_days: int, cutoff: dt.datetime, *, within: bool = False,
+    entity: str = "opportunity_id", outcome: str = "won",
+) -> pd.DataFrame:  # fmt: skip
+    """Snapshots at least a horizon older than the cutoff whose outcome was known by then, with the outcome (`won`) and `known_by`.
 
     `won` is 1 if the deal was entered as won eventually; deals still undecided at the cutoff are left out. `within`: 1 if it
     was entered as won in [as_of, as_of + horizon), undecided deals count as 0. Younger snapshots are left out in both
     cases, since of those only quick deals would be known. `known_by` is when the label was known, never before the horizon.
+    Leads have `entity` lead_id and `outcome` converted, which is both the status and the column.
     """
     horizon = pd.Timedelta(days=horizon_days)
     rows = rows[rows["as_of"] + horizon <= pd.Timestamp(cutoff)]
-    ends = lives.set_index("opportunity_id")
-    closed = rows["opportunity_id"].map(ends["closed_at"])
-    won = rows["opportunity_id"].map(ends["status"]).eq("won")
+    ends = lives.set_index(entity)
+    closed = rows[entity].map(ends["closed_at"])
+    won = rows[entity].map(ends["status"]).eq(outcome)
     after = rows["as_of"] + horizon
     if within:
-        return rows.assign(won=(won & (closed < after)).astype("int64"), known_by=after, horizon=horizon)
-    labelled = rows.assign(won=won.astype("int64"), known_by=closed.where(closed > after, after), horizon=horizon)
+        return rows.assign(**{outcome: (won & (closed < after)).astype("int64")}, known_by=after, horizon=horizon)
+    labelled = rows.assign(**{outcome: won.astype("int64")}, known_by=closed.where(closed > after, after), horizon=horizon)
     return labelled[closed.notna()]
 
 
-def blocks(labelled: pd.DataFrame, shares: tuple[float, float] = (0.5, 0.2)) -> Blocks:
+def blocks(
+    labelled: pd.DataFrame, shares: tuple[float, float] = (0.5, 0.2), entity: str = "opportunity_id", outcome: str = "won"
+) -> Blocks:
     """Split by time into training, calibration and test, a horizon between each two; labels are known before the next begins.
 
     `shares` of the snapshot period (less the two gaps) go to training and calibration, the rest to the test. Raises
@@ -107,9 +114,9 @@ def blocks(labelled: pd.DataFrame, shares: tuple[float, float] = (0.5, 0.2)) -> 
         "test": labelled[as_of >= tested_from],
     }
     for name, part in parts.items():
-        won = int(part["won"].sum())
+        won = int(part[outcome].sum())
         if won < LEAST_OUTCOMES or len(part) - won < LEAST_OUTCOMES:
             raise NotEnoughData(
-                f"the {name} block has {won} won and {len(part) - won} other snapshots; at least {LEAST_OUTCOMES} of each are needed"
+                f"the {name} block has {won} {outcome} and {len(part) - won} other snapshots; at least {LEAST_OUTCOMES} of each are needed"
             )
-    return Blocks(parts["training"], parts["calibration"], parts["test"], parts["test"]["as_of"].min())
+    return Blocks(parts["training"], parts["calibration"], parts["test"], parts["test"]["as_of"].min(), entity, outcome)

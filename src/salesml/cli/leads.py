@@ -1,0 +1,83 @@
+"""Leads: train the model, score the open ones by it or by a points scheme. (`score leads` is part of `score`.)"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salesml.cli.common import console, step, workspace_of
+from salesml.cli.deals import AS_OF, train_app
+
+ROWS = 15
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to `app`."""
+    train_app.command("leads")(train_leads)
+
+
+def train_leads(
+    context: typer.Context,
+    as_of: AS_OF = None,
+    within_days: Annotated[int | None, typer.Option(min=1, help="Days within which a lead has to convert; default: found.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    manipulable: Annotated[bool, typer.Option(help="Go also by what a salesperson could set at will: calls made.")] = False,
+) -> None:
+    """Train the lead model on weekly snapshots of leads that nobody had judged yet."""
+    from rich.table import Table
+
+    workspace = workspace_of(context)
+    with step("training the lead model, beside base rate, source rate, points, naive Bayes"):
+        from salesml.workflows.train_leads import train_leads as train
+
+        found = train(workspace, as_of, within_days, seed, manipulable)
+    console.print(f"[bold]{found.sentence}[/]")
+    table = Table("model", "log loss", "AUC", "best tenth, times the mean", box=None)
+    wide = found.figures.pivot(index="model", columns="metric", values="value").sort_values("log_loss")
+    for name, row in wide.iterrows():
+        table.add_row(str(name), f"{row['log_loss']:.4f}", f"{row['auc']:.3f}", f"{row['top_decile_lift']:.2f}")
+    console.print(table)
+    console.print(f"calibration slope {found.calibration.slope}, error (ECE) {found.calibration.ece} with bar {found.calibration.bar:.3f}")
+    console.print(
+        f"version {found.version.number} ({found.chosen}): {found.verdict}; champion is version {found.champion.number} "
+        f"({found.champion.kind.replace('_', ' ')})"
+    )
+
+
+def show_scores(context: typer.Context, as_of: str | None, scheme: Path | None) -> None:
+    """Score the open leads and print the best."""
+    import pandas as pd
+    from rich.markup import escape
+    from rich.table import Table
+
+    from salesml.workflows.leads import OLDEST, score_by_points, score_leads
+
+    workspace = workspace_of(context)
+    with step("scoring open leads"):
+        if scheme is None:
+            scored = score_leads(workspace, as_of)
+        else:
+            from salesml.models.lead_points import read_scheme
+
+            scored = score_by_points(workspace, read_scheme(scheme), as_of)
+    if scored.empty:
+        console.print(f"no open lead of at most {OLDEST.days} days is known then")
+        return
+    parts = ["engagement", "intent", "fit"]
+    beside = ["points"] if "points" in scored else []
+    table = Table("lead", "source", "title", "days old", "score", *parts, *beside, "strongest reason", box=None)
+    for row in scored.head(ROWS).to_dict("records"):
+        texts = ["" if pd.isna(row[name]) else escape(str(row[name])) for name in ("lead_id", "source", "title")]
+        numbers = [f"{row['age_days']:,.0f}", *(f"{row[name]:.0f}" for name in ["composite", *parts, *beside])]
+        reason = row["factors"][0] if row["factors"] else None
+        table.add_row(*texts, *numbers, "" if reason is None else escape(f"{reason['feature']} = {_short(reason['value'])}"))
+    console.print(table)
+    day = workspace.local_date(scored["as_of"].iloc[0].to_pydatetime())
+    what = "score: chance to convert in 100" if scheme is None else "score: points"
+    console.print(f"{len(scored):,} open leads scored as of {day}, the best {min(ROWS, len(scored))} shown; {what}; table lead_score")
+
+
+def _short(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)

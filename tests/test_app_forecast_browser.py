@@ -36,6 +36,18 @@ def address(company) -> Iterator[str]:
         yield found
 
 
+def put_down(button, body) -> None:
+    """Press until it is written: a press that overtakes the words just typed on their way to the kernel is refused as before."""
+    for press in range(1, 4):
+        button.click()
+        try:
+            until(lambda: "now stands at 250,000.00 USD" in plain(body.text), "the number put down", 40, lambda: plain(body.text))
+            return
+        except AssertionError:
+            if press == 3 or "has not 3 words" not in plain(body.text):
+                raise
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
 def test_every_screen_is_whole_and_a_number_is_written(address, width, dark):
     with browser(width, dark=dark) as driver:
@@ -61,8 +73,7 @@ def test_every_screen_is_whole_and_a_number_is_written(address, width, dark):
         put.click()
         until(lambda: "has not 3 words" in plain(body.text), "the refusal in words")
         reason.send_keys(f" of {width} orders", Keys.TAB)
-        put.click()
-        until(lambda: "now stands at 250,000.00 USD" in plain(body.text), "the number put down")
+        put_down(put, body)
         assert "In force" in body.text and (sideways(driver), overlaps(driver), faint(driver)) == (0, [], [])
         go(driver, "Where", "Own call")
         driver.find_element(By.CSS_SELECTOR, "button[data-node='region/West']").send_keys(Keys.ENTER)

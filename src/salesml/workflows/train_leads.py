@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from salesml.registry.catalog import Version
 
 BASE, SOURCE, POINTS, BAYES, LINE, TREES = "base rate", "source rate", "points", "naive Bayes", "logistic regression", "CatBoost"
+BY_ROW = (SOURCE, BAYES)
+"""Peers that count each entity once with its last row: here each row counts, since a score is asked of every week."""
 LEVEL = 0.95
 CANDIDATES = (Settings(), Settings(depth=4, learning_rate=0.05, l2=10.0, trees=800), Settings(depth=3, learning_rate=0.03, l2=20.0))
 RESAMPLES = 400
@@ -128,7 +130,7 @@ def _tested(table: LeadTable, names: list[str], seed: int) -> _Tested:
     scorers, told = {}, {}
     for name, fit in _fits(names).items():
         try:
-            scorers[name] = _fit(fit, split.train, split.calibration, seed)
+            scorers[name] = _fit(fit, split.train, split.calibration, seed, name in BY_ROW)
         except NotEnoughData:
             if name in (BASE, POINTS):
                 raise
@@ -156,11 +158,12 @@ def _fits(names: list[str]) -> dict[str, tuple[list[str], Callable[..., Any]]]:
     }
 
 
-def _fit(how: tuple[list[str], Callable[..., Any]], train: pd.DataFrame, later: pd.DataFrame, seed: int) -> Scorer:
+def _fit(how: tuple[list[str], Callable[..., Any]], train: pd.DataFrame, later: pd.DataFrame, seed: int, by_row: bool) -> Scorer:
     names, fit = how
+    leads = {} if by_row else {"groups": train["lead_id"].to_numpy(), "calibration_groups": later["lead_id"].to_numpy()}
     made: Scorer = fit(
         train[names], train["converted"].to_numpy(), calibration=(later[names], later["converted"].to_numpy()),
-        groups=train["lead_id"].to_numpy(), calibration_groups=later["lead_id"].to_numpy(), seed=seed,
+        seed=seed, **leads,
     )  # fmt: skip
     return made
 
@@ -203,7 +206,7 @@ def _register(
 
     def made(name: str, **facts: Any) -> Version:
         with tempfile.TemporaryDirectory() as folder:
-            _fit(fits[name], earlier, split.test, seed).save(Path(folder))
+            _fit(fits[name], earlier, split.test, seed, name in BY_ROW).save(Path(folder))
             return catalog.register(
                 workspace, MODEL, Path(folder), columns=columns, run=run, tags=tags, metrics={"log_loss_over_base": loss[name]}, **facts
             )

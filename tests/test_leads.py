@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from app_rows import copied
 from scipy.special import expit, logit
+from typer.testing import CliRunner
 
+from salesml.cli import study
 from salesml.errors import BadInput, BadParameter, NotEnoughData
 from salesml.features.leads import BUYING, COUNTS, ENGAGEMENT, INTENT, KINDS, LEADS, OLD
 from salesml.features.spines import lead_lives
@@ -193,3 +196,23 @@ def test_a_scheme_that_says_nonsense_is_refused_with_the_place(tmp_path: Path, c
 def test_without_leads_there_is_nothing_to_learn(workspace: Workspace):
     with pytest.raises(NotEnoughData):
         lead_table(workspace, "2026-01-01")
+
+
+def test_the_commands_train_score_and_compare_a_scheme(company, trained, tmp_path: Path):
+    app = typer.Typer()
+    study.register(app)
+
+    def run(*arguments: str):
+        return CliRunner().invoke(app, ["score", *arguments], obj=str(company.root), env={"COLUMNS": "200"})
+
+    scored = run("leads")
+    assert scored.exit_code == 0 and "chance to convert in 100; table lead_score" in " ".join(scored.output.split())
+    path = tmp_path / "flat.yaml"
+    path.write_text(usual().text.replace("usual points", "flat").replace("each: 8}", "each: 1}"))
+    points = run("leads", "--scheme", str(path))
+    assert points.exit_code == 0 and "score: points; table lead_score" in " ".join(points.output.split())
+    wrong = run("deals", "--scheme", str(path))
+    assert wrong.exit_code != 0 and isinstance(wrong.exception, BadParameter)
+    mine = train_leads(company, scheme=read_scheme(path))
+    wide = [one.figures.set_index(["model", "metric"])["value"] for one in (trained, mine)]
+    assert wide[0]["points", "auc"] != wide[1]["points", "auc"] and wide[0]["CatBoost", "auc"] == wide[1]["CatBoost", "auc"]

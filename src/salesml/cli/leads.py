@@ -24,15 +24,17 @@ def train_leads(
     within_days: Annotated[int | None, typer.Option(min=1, help="Days within which a lead has to convert; default: found.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     manipulable: Annotated[bool, typer.Option(help="Go also by what a salesperson could set at will: calls made.")] = False,
+    scheme: Annotated[Path | None, typer.Option(help="A points scheme (YAML) to compare with; default: the usual one.")] = None,
 ) -> None:
     """Train the lead model on weekly snapshots of leads that nobody had judged yet."""
     from rich.table import Table
 
     workspace = workspace_of(context)
     with step("training the lead model, beside base rate, source rate, points, naive Bayes"):
+        from salesml.models.lead_points import read_scheme
         from salesml.workflows.train_leads import train_leads as train
 
-        found = train(workspace, as_of, within_days, seed, manipulable)
+        found = train(workspace, as_of, within_days, seed, manipulable, None if scheme is None else read_scheme(scheme))
     console.print(f"[bold]{found.sentence}[/]")
     table = Table("model", "log loss", "AUC", "best tenth, times the mean", box=None)
     wide = found.figures.pivot(index="model", columns="metric", values="value").sort_values("log_loss")

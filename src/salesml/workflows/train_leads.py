@@ -19,7 +19,7 @@ from salesml.evaluation.calibration import Calibration, calibration
 from salesml.evaluation.metrics import Measured, log_loss_difference, measure, top_decile_lift
 from salesml.features.leads import LEADS
 from salesml.models.deals import Blocks, blocks
-from salesml.models.lead_points import usual
+from salesml.models.lead_points import Scheme, usual
 from salesml.models.logistic import Logistic
 from salesml.models.outcome import OutcomeModel, Settings
 from salesml.models.peers import OdooBayes
@@ -91,14 +91,15 @@ def train_leads(
     within_days: int | None = None,
     seed: int = 0,
     manipulable: bool = False,
+    scheme: Scheme | None = None,
 ) -> LeadTraining:
     """Fit, compare on later snapshots, register, and promote what the gate lets pass.
 
-    Compared on the same test rows, each fitted on what was known when the test began: base rate, source rate, the usual points (their
-    probability by logistic regression), naive Bayes, logistic regression and CatBoost; of the last two the one that did better on the
-    calibration rows is the lead model. What is registered was fitted again with the test rows for calibration. The better of base rate
-    and source rate is registered too, and is the champion until something better comes. `manipulable`: go also by what a
-    salesperson could set at will (calls made). Raises NotEnoughData.
+    Compared on the same test rows, each fitted on what was known when the test began: base rate, source rate, points by `scheme`
+    (default: the usual one; their probability by logistic regression), naive Bayes, logistic regression and CatBoost; of the last two
+    the one that did better on the calibration rows is the lead model. What is registered was fitted again with the test rows for
+    calibration. The better of base rate and source rate is registered too, and is the champion until something better comes.
+    `manipulable`: go also by what a salesperson could set at will (calls made). Raises NotEnoughData.
     """
     from salesml.registry import tracking
 
@@ -106,7 +107,7 @@ def train_leads(
     names = LEADS.names if manipulable else LEADS.hard_to_fake
     params = {"as_of": table.cutoff.isoformat(), "horizon_days": table.horizon_days, "seed": seed, "features": len(names)}
     with tracking.run(workspace, "leads", params=params, head=table.tables.head) as run:
-        tested = _tested(table, names, seed)
+        tested = _tested(table, names, seed, scheme or usual())
         figures = _figures(tested, seed)
         steady = calibration(tested.y, tested.told[tested.chosen], tested.leads, seed=seed)
         beside = tested.told[tested.chosen], tested.told[tested.baseline], tested.leads
@@ -124,8 +125,8 @@ def train_leads(
     )  # fmt: skip
 
 
-def _tested(table: LeadTable, names: list[str], seed: int) -> _Tested:
-    rows = table.labelled.assign(**{POINTS_COLUMN: usual().score(table.labelled)[0]["composite"]})
+def _tested(table: LeadTable, names: list[str], seed: int, scheme: Scheme) -> _Tested:
+    rows = table.labelled.assign(**{POINTS_COLUMN: scheme.score(table.labelled)[0]["composite"]})
     split = blocks(rows, entity="lead_id", outcome="converted")
     scorers, told = {}, {}
     for name, fit in _fits(names).items():

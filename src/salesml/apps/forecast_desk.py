@@ -169,14 +169,18 @@ class Desk:
         known = self.parts.known_month
         return months if known is None else [month for month in months if month > known]
 
-    def _published(self, rows: pd.DataFrame) -> pd.DataFrame:
+    @cached_property
+    def _said(self) -> dict[Node, float]:
+        """Where each node's quarter lands by the published forecast with overrides."""
         from salesml.workflows.quarter import lands_of
 
         months = self.board.forecast.rename(columns={"entity_type": "level", "entity_id": "name"})
         found = lands_of(months, self.parts.history, self.board.quarter) if len(months) else {}
-        said: dict[Node, float] = {node: float(one.amount) for node, one in found.items()}
+        return {node: float(one.amount) for node, one in found.items()}
+
+    def _published(self, rows: pd.DataFrame) -> pd.DataFrame:
         now = self.parts.picture
-        return at_published(rows, {} if isinstance(now, str) else _draws(now), said)
+        return at_published(rows, {} if isinstance(now, str) else _draws(now), self._said)
 
 
 def instants_of(found: Shelf) -> list[dt.datetime]:

@@ -19,6 +19,7 @@ from typing import Any
 import ibis
 
 from salesml.features.catalogue import Feature, FeatureSet
+from salesml.features.spines import LEAD_CLOSED
 from salesml.lake import View
 from salesml.lake.asof import Totals, days_between
 
@@ -73,7 +74,7 @@ def _record(by: str | None) -> Totals:
     name = by or "company"
     sums = {
         f"{name}_converted": lambda rows: (rows.status == "converted").fill_null(False).cast("int64"),
-        f"{name}_closed": lambda rows: rows.status.isin(("converted", "disqualified")).fill_null(False).cast("int64"),
+        f"{name}_closed": lambda rows: rows.status.isin(LEAD_CLOSED).fill_null(False).cast("int64"),
     }
     return Totals("lead", by=by, sums=sums, of="states", columns=("status", "source", "campaign_id"))
 

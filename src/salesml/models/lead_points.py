@@ -74,8 +74,8 @@ class Scheme:
             cut = np.divide(components[component], total, out=np.zeros(len(rows)), where=total != 0)
             for one, points in zip(mine, each, strict=True):
                 effects[one.feature] = effects.get(one.feature, 0.0) + weight * points * cut
-        composite = sum(weight * components[name] for name, weight in self.weights.items())
-        return pd.DataFrame({"composite": composite, **{name: components[name] for name in components}}, index=rows.index), effects
+        components.insert(0, "composite", sum(weight * components[name] for name, weight in self.weights.items()))
+        return components, effects
 
 
 def usual() -> Scheme:

@@ -15,8 +15,8 @@ from salesml.evaluation.backtest import by_step
 from salesml.evaluation.forecast_metrics import scale
 from salesml.models.intervals import Errors, error_quantiles, error_unit, with_intervals
 from salesml.models.revenue_input import SHORTEST, RevenueHistory, revenue_history
-from salesml.models.revenue_leads import Leads, Origin, with_leads
 from salesml.models.revenue_levels import reconcile
+from salesml.models.revenue_open_deals import OpenDeals, Origin, with_open_deals
 from salesml.models.series_candidates import DEFAULT, forecast_origins
 
 #: Rolling origins of all series together, and of one series.
@@ -63,13 +63,13 @@ def forecast_revenue(
     as_of: pd.Timestamp | None = None,
     prophet: bool = True,
     progress: Callable[[int, int], None] | None = None,
-    leads: Leads | None = None,
+    open_deals: OpenDeals | None = None,
 ) -> RevenueForecast:
     """Forecast revenue `horizon` periods on for a whole and its parts.
 
     `history`: unique_id, ds (first day of a complete period), y (currency units, ≥ 0); a period without a row had no
     revenue. `levels` maps each part to the whole, as {"region/West": "company"}; the whole may be left out of
-    `history`, and is their sum. `freq` is one of SEASONS. `leads`: what open deals say, at as many first periods as is known;
+    `history`, and is their sum. `freq` is one of SEASONS. `open_deals`: what open deals say, at as many first periods as is known;
     then the ensemble together with them is a candidate too. Raises BadInput for a negative or unknown value, a date off
     the grid, parts that do not sum to the whole, or a period that ends after `as_of` (naive, the first instant not
     known); NotEnoughData below three periods; BadParameter.
@@ -81,8 +81,8 @@ def forecast_revenue(
     origins = _origins(length, horizon, len(data.ids))
     with_prophet = prophet and len(data.ids) <= PROPHET_SERIES
     found = _candidates(data, [*origins, length], horizon, with_prophet, progress)
-    if leads is not None:
-        found[WITH_DEALS] = _with_deals(data, found[ENSEMBLE], leads, freq)
+    if open_deals is not None:
+        found[WITH_DEALS] = _with_deals(data, found[ENSEMBLE], open_deals, freq)
     rows, chosen = _judge(data, found, origins)
     past = {cut: found[chosen][cut] for cut in origins}
     now, totals = (with_measured_intervals(data, found[chosen][length], past, length, each) for each in (False, True))
@@ -146,7 +146,7 @@ def _named(raw: np.ndarray, models: list[str]) -> dict[str, np.ndarray]:
     return named
 
 
-def _with_deals(data: RevenueHistory, ensemble: dict[int, np.ndarray], leads: Leads, freq: str) -> dict[int, np.ndarray]:
+def _with_deals(data: RevenueHistory, ensemble: dict[int, np.ndarray], open_deals: OpenDeals, freq: str) -> dict[int, np.ndarray]:
     """The ensemble and what open deals say, added up for the whole."""
     bottom = data.parts if len(data.parts) else np.array([data.whole])
     names, length = [data.ids[at] for at in bottom], data.values.shape[1]
@@ -157,10 +157,10 @@ def _with_deals(data: RevenueHistory, ensemble: dict[int, np.ndarray], leads: Le
         actual = np.full(history.shape, np.nan)
         known = data.values[bottom, cut : min(length, cut + history.shape[1])]
         actual[:, : known.shape[1]] = known
-        told = [_laid(part.get(starts[cut]), names, history.shape[1]) for part in (leads.brought, leads.rest)]
+        told = [_laid(part.get(starts[cut]), names, history.shape[1]) for part in (open_deals.brought, open_deals.rest)]
         origins.append(Origin(cut, history, actual, *told))
     found = {}
-    for origin, made in zip(origins, with_leads(origins), strict=True):
+    for origin, made in zip(origins, with_open_deals(origins), strict=True):
         found[origin.cut] = ensemble[origin.cut].copy()
         found[origin.cut][bottom] = made
         found[origin.cut][data.whole] = made.sum(axis=0)

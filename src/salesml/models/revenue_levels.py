@@ -61,18 +61,12 @@ def with_rests(parents: Mapping[str, str | None], values: Mapping[str, float]) -
     return tree, amounts
 
 
-def cents_of(parents: Mapping[str, str | None], values: Mapping[str, float], fixed: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Values of a tree that add up to a cent or so in whole cents that do exactly, `fixed` nodes as they are, none below 0.
+def held_by(parents: Mapping[str, str | None], fixed: Mapping[str, Decimal]) -> tuple[dict[str, Decimal], set[str]]:
+    """The least that each node of a tree can be with some fixed, and the nodes that can be nothing else.
 
     Raises BadParameter where fixed nodes contradict each other.
     """
-    below: dict[str, list[str]] = {}
-    order = [name for name, above in parents.items() if above is None]
-    for name, above in parents.items():
-        if above is not None:
-            below.setdefault(above, []).append(name)
-    for name in order:
-        order.extend(below.get(name, []))
+    order, below = _from_above(parents)
     least, settled = dict(fixed), set(fixed)
     for name in reversed(order):
         children = below.get(name, [])
@@ -85,6 +79,15 @@ def cents_of(parents: Mapping[str, str | None], values: Mapping[str, float], fix
             )
         least.setdefault(name, beneath)
         settled |= {name} if done else set()
+    return least, settled
+
+
+def cents_of(parents: Mapping[str, str | None], values: Mapping[str, float], fixed: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Values of a tree that add up to a cent or so in whole cents that do exactly, `fixed` nodes as they are, none below 0.
+
+    Raises as `held_by`.
+    """
+    (order, below), (least, settled) = _from_above(parents), held_by(parents, fixed)
     found = dict[str, Decimal]()
     for name in order:
         whole = found.setdefault(name, least[name] if name in settled else max(_cents(values[name]), least[name]))
@@ -95,6 +98,18 @@ def cents_of(parents: Mapping[str, str | None], values: Mapping[str, float], fix
             step = max(short, least[child] - found[child])
             found[child], short = found[child] + step, short - step
     return found
+
+
+def _from_above(parents: Mapping[str, str | None]) -> tuple[list[str], dict[str, list[str]]]:
+    """The nodes of a tree, each after its parent, and the children of each."""
+    below: dict[str, list[str]] = {}
+    order = [name for name, above in parents.items() if above is None]
+    for name, above in parents.items():
+        if above is not None:
+            below.setdefault(above, []).append(name)
+    for name in order:
+        order.extend(below.get(name, []))
+    return order, below
 
 
 def _cents(value: float) -> Decimal:

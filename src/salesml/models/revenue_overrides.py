@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from salesml.models.hierarchy import reconcile, tree
-from salesml.models.revenue_levels import NOTHING, cents_of, with_rests
+from salesml.models.revenue_levels import NOTHING, cents_of, held_by, with_rests
 
 COMPANY, REGION = "company", "region"
 AMOUNTS = ("amount", "lo80", "hi80", "lo95", "hi95")
@@ -69,7 +69,7 @@ def _move(rows: dict[str, dict[Any, Any]]) -> None:
         above = str(parents[name])
         width[name] = width[above] * said[name] / said[above]
     spread = np.maximum([width[name] for name in parents], max(LEAST_SHARE * max(said.values()), 0.01)) ** 2
-    cents_of(parents, said, fixed)  # what contradicts is told in the words of overrides
+    held_by(parents, fixed)  # what contradicts is told in the words of overrides
     values = np.array([[said[name]] for name in parents])
     moved = reconcile(tree(parents), values, spread, {name: float(value) for name, value in fixed.items()})[:, 0]
     exact = cents_of(parents, dict(zip(parents, moved.tolist(), strict=True)), fixed)

@@ -19,7 +19,7 @@ from salesml.workspace import Workspace
 
 if TYPE_CHECKING:
     from salesml.models.revenue import RevenueForecast
-    from salesml.models.revenue_leads import Leads
+    from salesml.models.revenue_open_deals import OpenDeals
     from salesml.models.revenue_parts import PartForecast
 
 MODEL = "revenue"
@@ -74,7 +74,7 @@ class Made:
 
     result: RevenueForecast
     parts: PartForecast
-    leads: Leads | None
+    told: OpenDeals | None
     history: pd.DataFrame
     revenue_is: str
     notes: tuple[str, ...]
@@ -101,7 +101,7 @@ def forecast_revenue(
         run.log_dict({"chosen": result.chosen, "revenue_is": made.revenue_is, "notes": list(notes)}, "forecast.json")
         run.log_dict({"rows": result.backtest.to_dict("records")}, "backtest.json")
         forecast = _published(result, made.parts)
-        forecast = forecast.assign(factors=_factors(forecast, made.leads))
+        forecast = forecast.assign(factors=_factors(forecast, made.told))
         backtest = _with_parts(result, made.parts)
         _keep(workspace, forecast, made, backtest, cutoff, run.id, tables.head)
     sentence = _sentence(result, forecast, workspace.settings.currency)
@@ -117,7 +117,7 @@ def forecast_now(
     """What `forecast_revenue` publishes, made and not kept; `open_deals` False leaves out what they say."""
     from salesml.models import revenue
     from salesml.models.revenue_parts import share_out
-    from salesml.workflows.revenue_leads import revenue_leads
+    from salesml.workflows.revenue_open_deals import revenue_open_deals
 
     view = visible(tables, instant)
     by = basis(view)
@@ -125,14 +125,14 @@ def forecast_now(
     history = each.groupby(["region", "month"])["amount"].agg(pipeline.total).reset_index()
     series, notes = long_series(history, workspace.local_date(instant))
     levels = {name: COMPANY for name in series["unique_id"].unique() if name != COMPANY}
-    leads = revenue_leads(workspace, tables, instant, months, bool(levels)) if open_deals else None
-    result = revenue.forecast_revenue(series, months, "MS", levels, prophet=prophet, leads=leads)
+    told = revenue_open_deals(workspace, tables, instant, months, bool(levels)) if open_deals else None
+    result = revenue.forecast_revenue(series, months, "MS", levels, prophet=prophet, open_deals=told)
     region = REGION + each["region"] if levels else COMPANY
     sold = each.assign(series=region, ds=each["month"], y=each["amount"].astype("float64").clip(lower=0.0))
-    parts = share_out(result, sold, leads.by_rep if leads else None, months)
+    parts = share_out(result, sold, told.by_rep if told else None, months)
     if parts.left_out:
         notes.append(f"{parts.left_out} teams or reps sold for several regions or teams: they have no forecast of their own")
-    return Made(result, parts, leads, history, by, tuple(notes))
+    return Made(result, parts, told, history, by, tuple(notes))
 
 
 def long_series(history: pd.DataFrame, today: dt.date) -> tuple[pd.DataFrame, list[str]]:
@@ -156,12 +156,13 @@ def _published(result: RevenueForecast, parts: PartForecast) -> pd.DataFrame:
     """The forecast in whole cents, regions summing to the company exactly, teams and reps to their region where all have one."""
     from salesml.models.revenue_levels import cents_of, with_rests
 
-    whole = result.frame.assign(parent=result.frame["unique_id"].map({COMPANY: None}).where(result.frame["unique_id"] == COMPANY, COMPANY))
+    whole = result.frame.assign(parent=COMPANY).astype({"parent": "object"})
+    whole.loc[whole["unique_id"] == COMPANY, "parent"] = None
     frame = pd.concat([whole, parts.frame], ignore_index=True).sort_values(["ds", "unique_id"], ignore_index=True)
     exact = {name: frame[name].map(lambda value: Decimal(repr(value)).quantize(CENT)) for name in AMOUNTS}
     for _, rows in frame.groupby("ds"):
         ids = rows["unique_id"].tolist()
-        parents = dict(zip(ids, rows["parent"].where(rows["parent"].notna(), None), strict=True))
+        parents = {name: above if isinstance(above, str) else None for name, above in zip(ids, rows["parent"], strict=True)}
         said = cents_of(*with_rests(parents, dict(zip(ids, rows["yhat"], strict=True))), {})
         exact["yhat"].loc[rows.index] = [said[name] for name in ids]
     return pd.DataFrame(
@@ -192,9 +193,9 @@ def made_of(forecast: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["entity_type", "entity_id", "period_start", "factor", "amount"])
 
 
-def _factors(forecast: pd.DataFrame, leads: Leads | None) -> list[str]:
+def _factors(forecast: pd.DataFrame, open_deals: OpenDeals | None) -> list[str]:
     """Of each row, JSON: list of {factor, effect}, adding up to its amount."""
-    told = pd.DataFrame() if leads is None or leads.parts is None else leads.parts.dropna(axis=1)
+    told = pd.DataFrame() if open_deals is None or open_deals.parts is None else open_deals.parts.dropna(axis=1)
     team = forecast[forecast["entity_type"] == "rep"].drop_duplicates("entity_id").set_index("entity_id")["parent"]
     keys = told.index.to_frame(index=False) if len(told) else pd.DataFrame(columns=["series", "rep", "type"])
     nodes = {"company": pd.Series(COMPANY, keys.index), "region": keys["series"].str.removeprefix(REGION),

@@ -131,13 +131,16 @@ def score_leads(
     scorer = catalog.load(workspace, MODEL, model)
     if rows.empty:
         return rows.assign(probability=[], composite=[], factors=[], points=[])
-    scored = scorer.predictions(rows[LEADS.names], interval=True, factors=SHOWN_FACTORS)
+    scored = scorer.predictions(rows[LEADS.names], interval=True)
     _, effects = scorer.explain(rows[LEADS.names])
     parts = {
         name: 100 * expit(effects[[column for column in effects if column in of]].sum(axis=1)) for name, of in COMPONENTS.items()
     }
     kept = rows[["lead_id", "as_of", "source", "title", "age_days", "owner_id"]]
-    found = kept.join(scored).assign(composite=100 * scored["probability"], **parts, points=usual().score(rows)[0]["composite"])
+    found = kept.join(scored).assign(
+        composite=100 * scored["probability"], **parts, factors=_told(rows, effects).str[:SHOWN_FACTORS],
+        points=usual().score(rows)[0]["composite"],
+    )  # fmt: skip
     _keep(workspace, found, MODEL, str(scorer.version.number), scorer, tables.head.id)
     return found.sort_values("composite", ascending=False, kind="stable", ignore_index=True)
 

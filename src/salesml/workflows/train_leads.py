@@ -16,7 +16,7 @@ import pandas as pd
 from salesml.errors import GateRefused, NotEnoughData
 from salesml.evaluation.bootstrap import percentile_interval, row_weights
 from salesml.evaluation.calibration import Calibration, calibration
-from salesml.evaluation.metrics import Measured, log_loss_difference, measure, top_decile_lift
+from salesml.evaluation.metrics import Measured, log_loss, log_loss_difference, measure, top_decile_lift
 from salesml.features.leads import LEADS
 from salesml.models.deals import Blocks, blocks
 from salesml.models.lead_points import Scheme, usual
@@ -140,7 +140,7 @@ def _tested(table: LeadTable, names: list[str], seed: int, scheme: Scheme) -> _T
     if not {LINE, TREES} & set(told):
         raise NotEnoughData("nothing that is known of leads varies with whether they convert; import their sources or events")
     later, y = split.calibration, split.calibration["converted"].to_numpy()
-    loss = {name: measure(y, one.predict(later), np.full(len(y), y.mean()), resamples=1)["log_loss"].value for name, one in scorers.items()}
+    loss = {name: log_loss(y, one.predict(later)) for name, one in scorers.items()}
     chosen = min({LINE, TREES} & set(told), key=lambda name: (loss[name], name))
     baseline = min({BASE, SOURCE} & set(told), key=lambda name: (loss[name], name))
     return _Tested(split, scorers, told, chosen, baseline)
@@ -203,13 +203,13 @@ def _register(
     earlier = pd.concat([split.train, split.calibration], ignore_index=True).sort_values(["as_of", "lead_id"], ignore_index=True)
     columns = columns_of(table.labelled[LEADS.names], LEADS.categorical)
     tags = {"as_of": table.cutoff.isoformat(), "horizon_days": table.horizon_days}
-    loss = {name: log_loss_difference(tested.y, p, tested.told[BASE], resamples=1).value for name, p in tested.told.items()}
+    loss = {name: log_loss(tested.y, p) for name, p in tested.told.items()}
 
     def made(name: str, **facts: Any) -> Version:
         with tempfile.TemporaryDirectory() as folder:
             _fit(fits[name], earlier, split.test, seed, name in BY_ROW).save(Path(folder))
             return catalog.register(
-                workspace, MODEL, Path(folder), columns=columns, run=run, tags=tags, metrics={"log_loss_over_base": loss[name]}, **facts
+                workspace, MODEL, Path(folder), columns=columns, run=run, tags=tags, metrics={"log_loss": loss[name]}, **facts
             )
 
     known = made(tested.baseline, baseline=True)
@@ -219,8 +219,7 @@ def _register(
 def _evidence(workspace: Workspace, table: LeadTable, tested: _Tested, difference: Measured, steady: Calibration) -> Any:
     from salesml.registry.gate import Evidence
 
-    flat = np.full(len(tested.y), tested.y.mean())
-    losses = [measure(tested.y, tested.told[name], flat, resamples=1)["log_loss"].value for name in (tested.chosen, tested.baseline)]
+    losses = [log_loss(tested.y, tested.told[name]) for name in (tested.chosen, tested.baseline)]
     as_of = tested.split.test["as_of"]
     days = [workspace.local_date(moment.to_pydatetime()).isoformat() for moment in (as_of.min(), as_of.max())]
     head = table.tables.head

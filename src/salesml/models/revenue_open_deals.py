@@ -19,7 +19,7 @@ PRIOR = 2.0
 
 
 @dataclass(frozen=True)
-class Leads:
+class OpenDeals:
     """By first forecast period, series × steps in currency units, of the bottom series (the only one, or the parts).
 
     brought: expected from deals then open, and booked already of the first period; missing where nothing is known. rest: what came
@@ -35,7 +35,7 @@ class Leads:
 
 @dataclass(frozen=True)
 class Origin:
-    """One origin on the grid, arrays [bottom series, step]: the history's forecast, what came (NaN: not yet), and the leads."""
+    """One origin on the grid, arrays [bottom series, step]: the history's forecast, what came (NaN: not yet), and what open deals told."""
 
     cut: int
     history: np.ndarray
@@ -44,7 +44,7 @@ class Origin:
     rest: np.ndarray
 
 
-def with_leads(origins: list[Origin]) -> list[np.ndarray]:
+def with_open_deals(origins: list[Origin]) -> list[np.ndarray]:
     """Forecasts [bottom series, step] ≥ 0 at each origin, by number of known periods, from what earlier ones had shown by then.
 
     The history's own where fewer than three earlier origins tell of a step.

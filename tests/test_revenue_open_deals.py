@@ -11,9 +11,9 @@ import pytest
 from salesml.analytics.pipeline_months import FAR, UNDATED, cells, expected, months_due
 from salesml.analytics.revenue import basis, monthly
 from salesml.lake import Lake, visible
-from salesml.models.revenue_leads import Origin, with_leads
+from salesml.models.revenue_open_deals import Origin, with_open_deals
 from salesml.workflows.forecast import REGION
-from salesml.workflows.revenue_leads import revenue_leads
+from salesml.workflows.revenue_open_deals import revenue_open_deals
 from salesml.workspace import Workspace
 
 MONTHS = pd.date_range("2025-01-01", periods=6, freq="MS")
@@ -104,7 +104,7 @@ def error(made: list[np.ndarray], past: list[Origin]) -> float:
 
 def test_deals_that_tell_the_month_are_believed() -> None:
     past = origins(1.0)
-    found = with_leads(past)
+    found = with_open_deals(past)
     history = error([origin.history for origin in past], past)
     assert error(found, past) < 0.2 * history
     assert np.array_equal(found[2], past[2].history)  # too few earlier origins yet
@@ -112,42 +112,42 @@ def test_deals_that_tell_the_month_are_believed() -> None:
 
 def test_deals_that_tell_nothing_are_hardly_believed() -> None:
     past = origins(0.0)
-    assert error(with_leads(past), past) < 1.1 * error([origin.history for origin in past], past)
+    assert error(with_open_deals(past), past) < 1.1 * error([origin.history for origin in past], past)
 
 
 def test_later_origins_do_not_change_earlier_forecasts() -> None:
     past = origins(1.0)
-    assert all(np.array_equal(one, two) for one, two in zip(with_leads(past[:12]), with_leads(past)[:12], strict=True))
+    assert all(np.array_equal(one, two) for one, two in zip(with_open_deals(past[:12]), with_open_deals(past)[:12], strict=True))
 
 
-def test_without_leads_the_history_speaks_alone() -> None:
+def test_without_open_deals_the_history_speaks_alone() -> None:
     missing = np.full((2, STEPS), np.nan)
     past = [Origin(one.cut, one.history, one.actual, missing, missing) for one in origins(1.0)]
-    assert all(np.array_equal(made, one.history) for made, one in zip(with_leads(past), past, strict=True))
+    assert all(np.array_equal(made, one.history) for made, one in zip(with_open_deals(past), past, strict=True))
 
 
 def test_the_rest_is_no_more_than_a_months_revenue(tiny_workspace: Workspace) -> None:
     tables = Lake(tiny_workspace).open()
     view = visible(tables, "2026-06-10")
     assert view.as_of is not None
-    leads = revenue_leads(tiny_workspace, tables, view.as_of, STEPS)
-    assert leads is not None
+    open_deals = revenue_open_deals(tiny_workspace, tables, view.as_of, STEPS)
+    assert open_deals is not None
     known = monthly(view, basis(view)).assign(series=lambda rows: REGION + rows["region"])
     total = known.groupby(["month", "series"])["amount"].sum().astype("float64")
-    told = [origin for origin in leads.rest if origin in leads.brought and leads.rest[origin].notna().all(axis=None)]
+    told = [origin for origin in open_deals.rest if origin in open_deals.brought and open_deals.rest[origin].notna().all(axis=None)]
     assert len(told) > 3
     for origin in told:
         for step in range(STEPS):
             month = total.get(origin + pd.DateOffset(months=step), pd.Series(dtype="float64"))
-            assert (leads.rest[origin][step] <= month.reindex(leads.rest[origin].index).fillna(0.0) + 1e-6).all()
-    newest = max(leads.rest)
-    assert leads.rest[newest].isna().all(axis=None) and leads.brought[newest].notna().all(axis=None)
+            assert (open_deals.rest[origin][step] <= month.reindex(open_deals.rest[origin].index).fillna(0.0) + 1e-6).all()
+    newest = max(open_deals.rest)
+    assert open_deals.rest[newest].isna().all(axis=None) and open_deals.brought[newest].notna().all(axis=None)
 
 
 def test_what_is_learnt_after_an_instant_does_not_change_it(tiny_workspace: Workspace) -> None:
     tables = Lake(tiny_workspace).open()
     early = dt.datetime(2026, 3, 15, tzinfo=dt.UTC)
-    then, later = (revenue_leads(tiny_workspace, tables, instant, STEPS) for instant in (early, early + dt.timedelta(days=92)))
+    then, later = (revenue_open_deals(tiny_workspace, tables, instant, STEPS) for instant in (early, early + dt.timedelta(days=92)))
     assert then is not None and later is not None
     origin = max(then.brought) - pd.DateOffset(months=4)  # its months were over by the earlier instant
     assert then.rest[origin].notna().all(axis=None)

@@ -11,7 +11,7 @@ import pandas as pd
 from salesml.analytics import pipeline_months
 from salesml.features.spines import deal_lives
 from salesml.lake import Tables, visible
-from salesml.models.revenue_leads import Leads
+from salesml.models.revenue_open_deals import OpenDeals
 from salesml.workflows.forecast import COMPANY, REGION
 from salesml.workflows.quarter_facts import placed, revenue_entries
 from salesml.workspace import Workspace
@@ -21,8 +21,8 @@ MONTHS = 30
 """So many months back, at most, is looked at what was open."""
 
 
-def revenue_leads(workspace: Workspace, tables: Tables, instant: dt.datetime, horizon: int, regions: bool = True) -> Leads | None:
-    """Leads for `models.revenue.forecast_revenue`, by region or, without `regions`, of the company; None where revenue names no deals.
+def revenue_open_deals(workspace: Workspace, tables: Tables, instant: dt.datetime, horizon: int, regions: bool = True) -> OpenDeals | None:
+    """What `models.revenue.forecast_revenue` is told, by region or, without `regions`, of the company; None where revenue names no deals.
 
     Each month is looked at on the day of the month that the instant lies on (its last where it is shorter), as known then; the
     revenue of a month is counted as known at the instant.
@@ -53,7 +53,7 @@ def revenue_leads(workspace: Workspace, tables: Tables, instant: dt.datetime, ho
         wide = wide.reindex(index=names, columns=range(horizon)).fillna(0.0)
         wide.loc[:, wide.columns >= origins["number"].max() - row.number] = np.nan
         rest[row.origin] = wide
-    return Leads(brought, rest, by_rep, parts)
+    return OpenDeals(brought, rest, by_rep, parts)
 
 
 def _parts(told: pd.DataFrame, booked: pd.DataFrame) -> pd.DataFrame:

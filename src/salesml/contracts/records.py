@@ -294,6 +294,60 @@ _LEAD_SCORE = Table(
     ),
 )  # fmt: skip
 
+_LEAD_GRADE = Table(
+    "lead_grade", "outputs", "lead_grade_id", "hot, warm or cold: whether working a lead pays, and whether there is time for it",
+    (
+        C("lead_grade_id", "string", "grade", required=True), C("lead_id", "string", "lead", required=True),
+        C("grade", "string", "grade", allowed=("hot", "warm", "cold"), required=True),
+        C("probability", "float", "calibrated chance to convert that it rests on", "share 0..1", low=0, high=1),
+        C("expected_value", "money", "chance × what a converted lead brings", "currency"), _currency("expected_value"),
+        C("evidence", "json", "sentences that say why"), C("thresholds", "json", "what the grades were drawn by"),
+        *_MODEL,
+    ),
+)  # fmt: skip
+
+_GRADE_OVERRIDE = Table(
+    "grade_override", "events", "grade_override_id", "a person's own grade for a lead, beside the one worked out",
+    (
+        C("grade_override_id", "string", "override", required=True),
+        C("lead_id", "string", "lead", references="lead.lead_id", required=True),
+        C("grade", "string", "the person's grade; missing where it takes one back", allowed=("hot", "warm", "cold")),
+        C("reason", "string", "why", required=True), C("author", "string", "who", required=True),
+        C("expires_at", "timestamp", "no longer valid from"),
+        C("withdraws", "string", "the override this one takes back", references="grade_override.grade_override_id"),
+    ),
+)  # fmt: skip
+
+_ASSIGNMENT = Table(
+    "assignment", "events", "assignment_id", "a lead given to a rep",
+    (
+        C("assignment_id", "string", "assignment", required=True),
+        C("lead_id", "string", "lead", references="lead.lead_id", required=True),
+        C("owner_id", "string", "rep it goes to", references="user.user_id", required=True),
+        C("previous_owner_id", "string", "rep it is taken from", references="user.user_id"),
+        C("policy", "string", "how it was chosen", allowed=("round_robin", "weighted", "rules", "optimal", "person"), required=True),
+        C("propensity", "float", "chance with which the policy chose this rep; missing where a person did", "share 0..1", low=0, high=1),
+        C("expected_value", "money", "what the lead is expected to bring with this rep", "currency"), _currency("expected_value"),
+        C("reason", "string", "why this rep", required=True),
+        C("alternative", "json", "the best other rep and what speaks against: {owner_id, expected_value, reason}"),
+        C("author", "string", "who asked for it", required=True), C("approver", "string", "who approved, where it was a reassignment"),
+    ),
+)  # fmt: skip
+
+_NURTURE = Table(
+    "nurture", "events", "nurture_id", "what nurturing decided to do with a lead: a step to send, or to hold out",
+    (
+        C("nurture_id", "string", "decision", required=True),
+        C("lead_id", "string", "lead", references="lead.lead_id", required=True),
+        C("programme", "string", "programme", required=True), C("step", "int", "position in its sequence", "position", low=1),
+        C("held_out", "bool", "drawn by lot to get nothing of this programme, so that its effect can be measured", required=True),
+        C("content", "string", "what is sent"), C("channel", "string", "by which channel"),
+        C("send_at", "timestamp", "when it is due"),
+        C("propensity", "float", "chance with which the policy chose this", "share 0..1", low=0, high=1),
+        C("policy", "string", "policy and its version", required=True), C("reason", "string", "why", required=True),
+    ),
+)  # fmt: skip
+
 _FORECAST = Table(
     "forecast", "outputs", "forecast_id", "expected revenue of an entity and a period",
     (
@@ -363,8 +417,8 @@ TABLES: dict[str, Table] = {
     t.name: t
     for t in (
         _ACCOUNT, _CONTACT, _USER, _TEAM, _TERRITORY, _PRODUCT, _PRICE, _CAMPAIGN, _COMPETITOR, _MARKET_AREA, _QUOTA, _LEAD, _OPPORTUNITY,
-        _ACTIVITY, _LEAD_EVENT, _REVENUE, _FX_RATE, _PREDICTION, _LEAD_SCORE, _FORECAST, _LANDING, _OVERRIDE, _CALL,
-        _IMPORT_ISSUE,
+        _ACTIVITY, _LEAD_EVENT, _REVENUE, _FX_RATE, _PREDICTION, _LEAD_SCORE, _LEAD_GRADE, _FORECAST, _LANDING, _OVERRIDE,
+        _GRADE_OVERRIDE, _CALL, _ASSIGNMENT, _NURTURE, _IMPORT_ISSUE,
     )
 }  # fmt: skip
 

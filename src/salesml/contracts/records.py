@@ -301,7 +301,8 @@ _LEAD_GRADE = Table(
         C("grade", "string", "grade", allowed=("hot", "warm", "cold"), required=True),
         C("probability", "float", "calibrated chance to convert that it rests on", "share 0..1", low=0, high=1),
         C("expected_value", "money", "chance × what a converted lead brings", "currency"), _currency("expected_value"),
-        C("evidence", "json", "sentences that say why"), C("thresholds", "json", "what the grades were drawn by"),
+        C("evidence", "json", "sentences that say why"),
+        C("thresholds", "json", "what the grades were drawn by, and the horizon_days of the chances"),
         *_MODEL,
     ),
 )  # fmt: skip
@@ -421,6 +422,9 @@ TABLES: dict[str, Table] = {
         _GRADE_OVERRIDE, _CALL, _ASSIGNMENT, _NURTURE, _IMPORT_ISSUE,
     )
 }  # fmt: skip
+
+SIGNED = ("override", "grade_override", "call", "assignment", "nurture")
+"""Events that salesml's own users and policies write, at the clock's time: they do not show how far the sources' facts reach."""
 
 
 def table(name: str) -> Table:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from salesml.contracts import TABLES, Table, table
+from salesml.contracts import SIGNED, TABLES, Table, table
 from salesml.errors import NotEnoughData, SalesmlError
 from salesml.lake.head import Head, Heads, Pin
 from salesml.lake.merge import Counts, Load, Rows, Stored, changes, check, first_load
@@ -87,13 +87,14 @@ class Tables:
         return self.backend.table(name)
 
     def instant(self, as_of: str | dt.date | dt.datetime | None = None) -> dt.datetime:
-        """The UTC instant of an as_of; without one, the start of the day after the last fact became known.
+        """The UTC instant of an as_of; without one, the start of the day after the last fact of the sources became known.
 
-        Salesml's own outputs are no facts here. Raises NotEnoughData without an as_of in an empty lake.
+        Salesml's own outputs, and what its users sign, are no facts here: a number put down today over an export of last month must
+        not age that export. Raises NotEnoughData without an as_of in an empty lake.
         """
         if as_of:
             return self.workspace.instant(as_of)
-        facts = [self.stored(name) for name in self.head.tables if table(name).kind != "outputs"]
+        facts = [self.stored(name) for name in self.head.tables if table(name).kind != "outputs" and name not in SIGNED]
         known = [self.backend.to_pyarrow(rows.known_at.max()).as_py() for rows in facts]
         last = max((instant for instant in known if instant is not None), default=None)
         if last is None:

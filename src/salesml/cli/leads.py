@@ -9,6 +9,7 @@ import typer
 
 from salesml.cli.common import console, step, workspace_of
 from salesml.cli.deals import AS_OF, train_app
+from salesml.errors import BadParameter
 
 ROWS = 15
 
@@ -48,24 +49,36 @@ def train_leads(
     )
 
 
-def show_scores(context: typer.Context, as_of: str | None, scheme: Path | None) -> None:
-    """Score the open leads and print the best."""
+def show_scores(
+    context: typer.Context, as_of: str | None, scheme: Path | None, lead: str | None = None, changed: bool = False
+) -> None:
+    """Score the open leads, or those with new facts, and print the best; or print one lead with all its reasons."""
     import pandas as pd
     from rich.markup import escape
     from rich.table import Table
 
+    if sum((scheme is not None, lead is not None, changed)) > 1:
+        raise BadParameter("--scheme, --lead and --changed are three ways to score leads; give one of them")
+    if lead is not None:
+        _show_lead(context, as_of, lead)
+        return
     from salesml.workflows.leads import OLDEST, score_by_points, score_leads
 
     workspace = workspace_of(context)
-    with step("scoring open leads"):
-        if scheme is None:
-            scored = score_leads(workspace, as_of)
-        else:
+    with step("scoring leads with new facts" if changed else "scoring open leads"):
+        if scheme is not None:
             from salesml.models.lead_points import read_scheme
 
             scored = score_by_points(workspace, read_scheme(scheme), as_of)
+        elif changed:
+            from salesml.workflows.rescore_leads import rescore_leads
+
+            scored = rescore_leads(workspace, as_of)
+        else:
+            scored = score_leads(workspace, as_of)
     if scored.empty:
-        console.print(f"no open lead of at most {OLDEST.days} days is known then")
+        told = "has new facts since the last scoring" if changed else f"of at most {OLDEST.days} days is known then"
+        console.print(f"no open lead {told}")
         return
     parts = ["engagement", "intent", "fit"]
     beside = ["points"] if "points" in scored else []
@@ -79,6 +92,33 @@ def show_scores(context: typer.Context, as_of: str | None, scheme: Path | None) 
     day = workspace.local_date(scored["as_of"].iloc[0].to_pydatetime())
     what = "score: chance to convert in 100" if scheme is None else "score: points"
     console.print(f"{len(scored):,} open leads scored as of {day}, the best {min(ROWS, len(scored))} shown; {what}; table lead_score")
+
+
+def _show_lead(context: typer.Context, as_of: str | None, lead: str) -> None:
+    """Print one lead's score, its components and all that speaks for and against it; nothing is written."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from salesml.features.leads import FEATURES
+
+    workspace = workspace_of(context)
+    with step(f"scoring lead {escape(lead)}"):
+        from salesml.workflows.lead_live import score_one
+
+        found = score_one(workspace, lead, as_of)
+    if found.probability is None or found.components is None:
+        raise BadParameter(f"{found.why_not}; only open leads of at most 26 weeks are scored")
+    console.print(
+        f"[bold]lead {escape(lead)}: {found.probability:.1%} chance to convert[/] (90 % interval {found.lo:.1%} to {found.hi:.1%}) as of "
+        f"{workspace.local_date(found.as_of)}; by points {found.points:.0f} of 100"
+    )
+    console.print("components, 50 says nothing either way: " + ", ".join(f"{name} {value:.0f}" for name, value in found.components.items()))
+    meaning = {feature.name: feature.meaning for feature in FEATURES}
+    table = Table("effect, log-odds", "reason", "value", "meaning", box=None)
+    for reason in found.factors:
+        value = "missing" if reason["value"] is None else _short(reason["value"])
+        table.add_row(f"{reason['effect']:+.3f}", escape(str(reason["feature"])), escape(value), meaning.get(reason["feature"], ""))
+    console.print(table)
 
 
 def _short(value: object) -> str:

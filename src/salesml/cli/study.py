@@ -65,17 +65,20 @@ def score(
     out: Annotated[Path | None, typer.Option(help="For a file: CSV to write.")] = None,
     as_of: Annotated[str | None, typer.Option(help="For deals and leads: first day that is not known.")] = None,
     scheme: Annotated[Path | None, typer.Option(help="For leads: a points scheme (YAML) instead of the model.")] = None,
+    lead: Annotated[str | None, typer.Option(help="For leads: one lead with all its reasons; nothing is written.")] = None,
+    changed: Annotated[bool, typer.Option("--changed", help="For leads: those with new facts since the last scoring.")] = False,
 ) -> None:
     """Score the open deals or leads of the workspace, or the rows of a file with a model that a study registered."""
     if what in ("deals", "leads"):
-        if model or out or (scheme and what == "deals"):
-            raise BadParameter(f"--model and --out are for files, --scheme for leads; write ./{what} for a file called {what}")
+        if model or out or (what == "deals" and (scheme or lead or changed)):
+            told = "--model and --out are for files, --scheme, --lead and --changed for leads"
+            raise BadParameter(f"{told}; write ./{what} for a file called {what}")
         from salesml.cli import deals, leads
 
-        deals.show_scores(context, as_of) if what == "deals" else leads.show_scores(context, as_of, scheme)
+        deals.show_scores(context, as_of) if what == "deals" else leads.show_scores(context, as_of, scheme, lead, changed)
         return
-    if not model or not out or as_of or scheme:
-        raise BadParameter("scoring a file takes --model NAME and --out FILE.csv, and no --as-of or --scheme")
+    if not model or not out or as_of or scheme or lead or changed:
+        raise BadParameter("scoring a file takes --model NAME and --out FILE.csv, and no option of deals and leads")
     with step("loading the model libraries"):
         from salesml.workflows.score_file import score_file
 

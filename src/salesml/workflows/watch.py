@@ -10,7 +10,7 @@ from pathlib import Path
 
 from salesml.errors import BadInput, SalesmlError, WorkspaceError
 from salesml.lake import Lake
-from salesml.sources.assigning import assign
+from salesml.sources.assigning import assign, fitting
 from salesml.sources.finding import READABLE, sources_at
 from salesml.sources.mapping import Mapping, packaged_mapping, packaged_names
 from salesml.workflows.ingest import ImportReport, import_export
@@ -18,11 +18,13 @@ from salesml.workspace import Workspace
 
 Signature = tuple[int, int]
 WRITTEN = ("added", "corrected", "retracted")
+SCORED = {"deals": ("deal_outcome", ("opportunity", "activity")), "leads": ("lead_conversion", ("lead", "lead_event", "activity"))}
+"""What is scored again after an import: by which model, and the tables of which rows make it worth it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One attempt: the new files it was for, and the report or what was wrong; what came of scoring the touched deals again."""
+    """One attempt: the new files it was for, and the report or what was wrong; what came of scoring the touched deals and leads again."""
 
     files: list[str]
     report: ImportReport | None = None
@@ -150,29 +152,34 @@ def _import_batch(
 
 
 def _rescored(workspace: Workspace, report: ImportReport) -> str | None:
-    """Score the open deals again that the import touched, where there is a champion; says how many, or why not."""
+    """Score the open deals and leads again that the import touched, where there is a champion; says how many, or why not."""
     from salesml.workflows.overview import champions
 
-    written = (sum(report.counts.get(name, {}).get(kind, 0) for kind in WRITTEN) for name in ("opportunity", "activity"))
-    if not any(written) or "deal_outcome" not in dict(champions(workspace)):
-        return None
+    trained = dict(champions(workspace))
+    told = []
+    for what, (model, tables) in SCORED.items():
+        written = (sum(report.counts.get(name, {}).get(kind, 0) for kind in WRITTEN) for name in tables)
+        if any(written) and model in trained:
+            told.append(_scored_again(workspace, what))
+    return "; ".join(told) or None
+
+
+def _scored_again(workspace: Workspace, what: str) -> str:
     from salesml.workflows.rescore import rescore
+    from salesml.workflows.rescore_leads import rescore_leads
 
     try:
-        return f"{len(rescore(workspace)):,} open deals with new facts scored again"
+        again = rescore(workspace) if what == "deals" else rescore_leads(workspace)
     except SalesmlError as error:
-        return f"deals are not scored again: {error}"
+        return f"{what} are not scored again: {error}"
+    return f"{len(again):,} open {what} with new facts scored again"
 
 
 def _fitting(paths: list[Path]) -> Mapping:
     """The packaged mapping that the files satisfy; BadInput if there is none."""
-    sources = [source for path in paths for source in sources_at(path)]
-    for name in packaged_names():
-        try:
-            assign(packaged_mapping(name), sources)
-        except BadInput:
-            continue
-        return packaged_mapping(name)
+    mapping = fitting([source for path in paths for source in sources_at(path)])
+    if mapping is not None:
+        return mapping
     raise BadInput(
         f"no mapping fits {', '.join(path.name for path in paths)}", mend="Give one: --mapping NAME or FILE.yaml."
     )

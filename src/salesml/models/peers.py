@@ -75,6 +75,9 @@ class OdooBayes:
       them), a stage's of the first stage's;
     - missing values and values never counted are skipped. Numbers are not used.
 
+    With `strength` the counts are shrunk instead: each value starts with so many deals at everybody's rate, so that a value seen
+    once says little and one never lost does not say "sure". `weights` count deals in part, such as those not decided yet.
+
     Not taken over: rounding to two decimals of a per cent, counts per sales team, tags, and probability 0 for a deal without
     a stage (its stage is skipped). `interval` is ours: Odoo shows none.
     """
@@ -99,8 +102,13 @@ class OdooBayes:
         calibration_groups: np.ndarray | None = None,
         categorical: Sequence[str] | None = None,
         seed: int = 0,
+        strength: float | None = None,
+        weights: np.ndarray | None = None,
     ) -> OdooBayes:
         """Count closed deals. `stages`: the first to the last; else column `{stage}_order` tells. `stage` None: there is none.
+
+        `strength`: deals at everybody's rate that each value starts with, in place of Odoo's 0.1 won and 0.1 lost. `weights`: how much
+        each row counts (default 1; in a stage's counts always 1), calibration rows last.
 
         Raises NotEnoughData without a won and a lost deal, BadInput where the order of stages is not known.
         """
@@ -108,14 +116,17 @@ class OdooBayes:
         last = ~pd.Series(entities).duplicated(keep="last").to_numpy()
         deals, won = frame[last].reset_index(drop=True), require_classes(outcomes[last], least=1) == 1
         names = infer_categorical(frame) if categorical is None else tuple(categorical)
-        prior, counts = (float(won.sum()) + SMOOTHING, float((~won).sum()) + SMOOTHING), {}
+        counted = np.ones(len(deals)) if weights is None else np.asarray(weights, dtype="float64")[last]
+        sums = float(counted[won].sum()), float(counted[~won].sum())
+        prior, counts = (sums[0] + SMOOTHING, sums[1] + SMOOTHING), {}
+        start = (SMOOTHING, SMOOTHING) if strength is None else tuple(strength * part / sum(prior) for part in prior)
         for name in dict.fromkeys([*names, *([stage] if stage else [])]):
             if name == stage:
                 order = _order(frame, stage, stages)
                 reached = level_codes(deals[stage], (*order, *NO_VALUE))
                 counts[name] = _cumulative(order, np.where(won, len(order) - 1, reached), won, prior)
             else:
-                counts[name] = _by_value(deals[name], won)
+                counts[name] = _by_value(deals[name], won, counted, start)
         return cls(counts, prior, stage)
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
@@ -283,9 +294,10 @@ def _cumulative(order: tuple[str, ...], furthest: np.ndarray, won: np.ndarray, p
     return Counts((*order, *NO_VALUE), smoothed[0], smoothed[1], *prior)
 
 
-def _by_value(column: pd.Series, won: np.ndarray) -> Counts:
-    """Counts per value of a column; missing values count nothing."""
+def _by_value(column: pd.Series, won: np.ndarray, weights: np.ndarray, start: tuple[float, ...]) -> Counts:
+    """Counts per value of a column, beginning with `start` won and lost; missing values count nothing."""
     levels = levels_of(column, at_least=1)
-    codes, counted = level_codes(column, levels), ~np.isin(levels, NO_VALUE)
-    smoothed = [np.where(counted, np.bincount(codes[of], minlength=len(levels)) + SMOOTHING, 0.0) for of in (won, ~won)]
+    codes, named = level_codes(column, levels), ~np.isin(levels, NO_VALUE)
+    parts = zip((won, ~won), start, strict=True)
+    smoothed = [np.where(named, np.bincount(codes[of], weights[of], len(levels)) + first, 0.0) for of, first in parts]
     return Counts(levels, smoothed[0], smoothed[1], float(smoothed[0].sum()), float(smoothed[1].sum()))

@@ -24,6 +24,7 @@ KINDS = {
     "logistic": "salesml.models.logistic:Logistic",
     "handful": "salesml.models.handful:Handful",
     "catboost": "salesml.models.outcome:OutcomeModel",
+    "arrival_line": "salesml.models.arrival_line:ArrivalLine",
     "competing_risks": "salesml.models.competing_risks:CompetingRisks",
 }
 

@@ -11,7 +11,7 @@ from salesml.errors import BadInput
 from salesml.sources.columns import has_columns
 from salesml.sources.delimited import open_delimited
 from salesml.sources.finding import Source
-from salesml.sources.mapping import FileSpec, Mapping
+from salesml.sources.mapping import PLAIN, FileSpec, Mapping, packaged_mapping, packaged_names
 from salesml.sources.session import literal
 from salesml.sources.workbooks import rows_of
 
@@ -47,6 +47,25 @@ def assign(mapping: Mapping, sources: list[Source], *, partial: bool = False) ->
     if not any(files.values()) and not partial:
         raise BadInput(f"{mapping.name}: none of the files is one of {', '.join(mapping.files)}")
     return Assigned({alias: found for alias, found in files.items() if found}, unused)
+
+
+def fitting(sources: list[Source]) -> Mapping | None:
+    """The packaged mapping whose required files are all among the sources, None where there is none.
+
+    One of plain tables only where no source has the name and the columns of a particular system's file: the rest of that export is to
+    come yet.
+    """
+    mappings = [packaged_mapping(name) for name in packaged_names()]
+    for mapping in mappings:
+        try:
+            assign(mapping, sources)
+        except BadInput:
+            continue
+        known = [spec for other in mappings if other.name not in PLAIN for spec in other.files.values()]
+        if mapping.name in PLAIN and any(_matches(s, spec) and has_columns(_header(s, spec), spec) for s in sources for spec in known):
+            return None
+        return mapping
+    return None
 
 
 def _matches(source: Source, spec: FileSpec) -> bool:

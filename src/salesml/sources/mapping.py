@@ -16,6 +16,8 @@ from salesml.errors import BadInput, UnknownName
 from salesml.workspace import Settings
 
 PACKAGED = resources.files("salesml.sources") / "mappings"
+PLAIN = ("leads",)
+"""Mappings of plain tables: tried after those of particular systems, whose exports have such tables too."""
 DateOrder = Literal["ymd", "dmy", "mdy"]
 
 
@@ -78,8 +80,9 @@ class Mapping:
 
 
 def packaged_names() -> list[str]:
-    """Names of the mappings that come with salesml."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in PACKAGED.iterdir() if entry.name.endswith(".yaml"))
+    """Names of the mappings that come with salesml, in the order in which they are tried."""
+    names = (entry.name.removesuffix(".yaml") for entry in PACKAGED.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(names, key=lambda name: (name in PLAIN, name))
 
 
 def packaged_mapping(name: str) -> Mapping:

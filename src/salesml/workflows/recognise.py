@@ -5,20 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from salesml.errors import BadInput
-from salesml.sources.assigning import assign
+from salesml.sources.assigning import fitting
 from salesml.sources.finding import sources_at
-from salesml.sources.mapping import Mapping, packaged_mapping, packaged_names
+from salesml.sources.mapping import Mapping, packaged_names
 
 
 def recognised(path: Path) -> Mapping:
     """The packaged mapping whose files are all found at `path`. BadInput, with the way on, where there is none."""
-    sources = sources_at(path)
-    for name in packaged_names():
-        mapping = packaged_mapping(name)
-        try:
-            assign(mapping, sources)
-        except BadInput:
-            continue
+    mapping = fitting(sources_at(path))
+    if mapping is not None:
         return mapping
     raise BadInput(
         f"{path} is not an export that a packaged mapping knows ({', '.join(packaged_names())})",

@@ -6,7 +6,7 @@ export default {
     const on = (name, act) => document.addEventListener(name, act, { signal: gone.signal });
     const look = () => document.visibilityState === "visible" && model.send({ kind: "look" });
     on("click", (event) => {
-      for (const kind of ["deal", "node"]) {
+      for (const kind of ["deal", "lead", "node"]) {
         const button = event.target.closest?.(`button[data-${kind}]`);
         if (button) model.send({ kind, id: button.dataset[kind] });
       }

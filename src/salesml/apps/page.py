@@ -11,7 +11,7 @@ from salesml.apps.theme import HERE
 
 
 class Page(anywidget.AnyWidget):
-    """Calls `look()` whenever the page comes into view, and `choose(id)` when a button of a deal or node is pressed."""
+    """Calls `look()` whenever the page comes into view, and `choose(id)` when a button of a deal, lead or node is pressed."""
 
     _esm = (HERE / "page.js").read_text(encoding="utf-8")
 
@@ -28,5 +28,5 @@ class Page(anywidget.AnyWidget):
     def _hear(self, _: Any, content: dict[str, Any], __: Any) -> None:
         if content.get("kind") == "look":
             self._look()
-        elif content.get("kind") in ("deal", "node"):
+        elif content.get("kind") in ("deal", "lead", "node"):
             self._choose(str(content.get("id")))

@@ -43,16 +43,22 @@ def main() -> None:
         leads,
         models,
         monitor,
+        nurture,
         override,
+        qualify,
         reports,
+        route,
         scenario,
         series,
+        sources,
         study,
+        uplift,
         world,
     )
 
     revenue = (override, call, scenario, series, backtest, accuracy, changes)
-    for module in (demo, data, deals, leads, explain, adjust, *revenue, study, models, monitor, reports, world):
+    of_leads = (leads, qualify, route, nurture, sources, uplift)
+    for module in (demo, data, deals, *of_leads, explain, adjust, *revenue, study, models, monitor, reports, world):
         module.register(app)
     try:
         app()

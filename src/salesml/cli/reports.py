@@ -76,12 +76,12 @@ def lab(
 
 def serve_app(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Which app: pipeline (landing, deals, deal stories) or forecast (the cockpit).")] = "pipeline",
+    name: Annotated[str, typer.Argument(help="Which app: pipeline (landing, deals, stories), forecast (the cockpit), leads.")] = "pipeline",
     port: Port = 8866,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = False,
     idle: Annotated[int, typer.Option(min=10, help="Seconds after which an unused kernel is stopped.")] = 600,
 ) -> None:
-    """Serve an app, on this machine only: where the quarter lands and which deals need you, or the forecast cockpit."""
+    """Serve an app, on this machine only: where the quarter lands and which deals need you, the forecast cockpit, or the lead board."""
     from salesml.reporting import catalogue
 
     folder = catalogue.folder() / "apps"

@@ -42,7 +42,7 @@ def test_every_screen_is_whole_and_a_grade_is_written(address, width, dark):
         def whole(screen: str) -> None:
             assert (sideways(driver), overlaps(driver), faint(driver)) == (0, [], []), screen
 
-        go(driver, "Did grades hold", "Graded as of")
+        go(driver, "Did grades hold", "Every grading")
         whole("Did grades hold")
         go(driver, "Work now", "to work now")
         whole("Work now")

@@ -507,6 +507,14 @@ def test_a_person_is_one_person_whichever_lead_it_is(company, tmp_path):
     assert company.plan(one, 5)["lead_id"].tolist() == [leads[3]]
 
 
+def test_one_of_two_leads_of_a_person_waits_whether_asked_alone_or_among_all(company, tmp_path):
+    one = programme(tmp_path, TWO_STEPS.replace("held_out: 0.3", "held_out: 0"))
+    company.write("contact", contact_id="C", email="ann@example.com", occurred_at=START)
+    first, second = company.leads(2, contact_id="C")
+    assert company.next(first, one, 2)["what"] == "send"
+    assert company.next(second, one, 2)["why"] == "another lead of the same person comes first"
+
+
 def test_consent_is_asked_for_where_the_programme_needs_it(company, tmp_path):
     one = programme(tmp_path, TWO_STEPS.replace("held_out: 0.3", "held_out: 0\nneeds_consent: true"))
     asked, unasked = company.leads(2)

@@ -57,7 +57,7 @@ def comparison(found: Sources, pairs: pd.DataFrame, currency: str) -> str:
     word = BY[found.by]
     rows = _candidates(found).set_index("label")
     if not len(pairs):
-        return f"There are not two of {word} with leads in the past year to compare."
+        return f"Nothing to compare by {word}: fewer than two groups brought leads in the past year."
     sure, best = pairs[pairs["apart"]], str(pairs["a"].iloc[0])
     lines = []
     if sure.empty:

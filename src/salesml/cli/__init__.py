@@ -39,6 +39,7 @@ def main() -> None:
         data,
         deals,
         demo,
+        drift,
         explain,
         leads,
         models,
@@ -58,7 +59,7 @@ def main() -> None:
 
     revenue = (override, call, scenario, series, backtest, accuracy, changes)
     of_leads = (leads, qualify, route, nurture, sources, uplift)
-    for module in (demo, data, deals, *of_leads, explain, adjust, *revenue, study, models, monitor, reports, world):
+    for module in (demo, data, deals, *of_leads, explain, adjust, *revenue, study, drift, models, monitor, reports, world):
         module.register(app)
     try:
         app()

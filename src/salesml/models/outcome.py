@@ -26,17 +26,13 @@ STOPPING_SHARE = 0.15  # the last part of the training rows, used to choose sett
 
 @dataclass(frozen=True)
 class Settings:
-    """How the trees grow: `depth` levels, at most `trees`; `repeats` also uses how common and how round numbers are.
-
-    A category of more than `one_hot` levels is split by its levels' outcomes so far (ordered target statistics), else level by level.
-    """
+    """How the trees grow: `depth` levels, at most `trees`; `repeats` also uses how common and how round numbers are."""
 
     depth: int = 6
     learning_rate: float = 0.08
     l2: float = 5.0
     trees: int = 600
     repeats: bool = False
-    one_hot: int = 32
 
 
 @dataclass(frozen=True)
@@ -201,7 +197,7 @@ def _grow(pool: Pool, settings: Settings, seed: int, threads: int, stop_on: Pool
         depth=settings.depth,
         learning_rate=settings.learning_rate,
         l2_leaf_reg=settings.l2,
-        one_hot_max_size=settings.one_hot,
+        one_hot_max_size=32,
         max_ctr_complexity=1,
         random_seed=seed,
         thread_count=threads,

@@ -1,11 +1,12 @@
 """Who changes because of a treatment, learnt from a randomised experiment and shrunk to the average effect as far as it is not shown.
 
-Learners are of two parts. The *proportional* part says that the treatment works on everybody alike in odds (yes/no outcomes) or per cent
+Learners are of three parts. The *proportional* part says that the treatment works on everybody alike in odds (yes/no outcomes) or per cent
 (amounts): one model with the treatment as a feature, an S-learner, which moves people the more, the more they had room to move. The
-*own* part lets the treatment work differently on different people: the mean of a two-model line (T-learner), of X-learner trees (Künzel,
-Sekhon, Bickel and Yu 2019) and of DR-learner trees (Kennedy 2020). How much of each is believed is decided by cross-fitting on the
-training rows: weights of 0 or more that bring the parts nearest to the rows' unbiased readings (causal stacking, Han and Wu 2022), drawn
-towards 0 by what chance would give. Where they do not surely help, everybody is predicted alike, at the average effect.
+*sparse* part lets few columns matter: a lasso (Tibshirani 1996) on the rows' unbiased readings of their effect. The *free* part lets
+anything matter: the mean of a two-model line (T-learner), of X-learner trees (Künzel, Sekhon, Bickel and Yu 2019) and of DR-learner trees
+(Kennedy 2020). How much of each is believed is decided by cross-fitting on the training rows: weights of 0 or more that bring the parts
+nearest to the readings (causal stacking, Han and Wu 2022), drawn towards 0 by what chance would give. Where they do not surely help,
+everybody is predicted alike, at the average effect.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ import pandas as pd
 from catboost import CatBoost, CatBoostClassifier, CatBoostRegressor, Pool
 from scipy.optimize import nnls
 from scipy.stats import norm, t
-from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import LassoCV, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.model_selection import KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from salesml.errors import BadInput, NotEnoughData
 from salesml.evaluation import arrays
@@ -31,12 +35,13 @@ from salesml.models.encoding import Encoder
 FOLDS = 4
 LEAST_ROWS, LEAST_OUTCOMES = 100, 20
 """Of each group: rows, and rows that do not have the most common outcome."""
-PARTS, SURE = 2, 2.06
-"""Standard errors by which the parts must help on rows held out: without differences 1 set in 20 passes (two weights, none below 0: a
-mixture of chi-squares, Self and Liang 1987)."""
+PARTS, SURE, DRAWN = 3, 2.33, 2
+"""Standard errors by which the parts must help on rows held out: without differences 1 set in 20 passes (three weights, none below 0: a
+mixture of chi-squares, Self and Liang 1987). What is believed is then multiplied by 1 - DRAWN over their square (James and Stein 1961)."""
 WIDER = 1.4
 """As `bag.WIDER`: refits do not show the bias of what is shrunk."""
 RARE, CLIP, COEFFICIENT = 20, 5.0, 0.5
+ALPHAS, LASSO_FOLDS = 30, 5
 TREES: dict[str, Any] = {
     "iterations": 80, "depth": 3, "learning_rate": 0.08, "l2_leaf_reg": 30, "border_count": 64, "one_hot_max_size": 32,
     "max_ctr_complexity": 1, "allow_writing_files": False, "verbose": False,
@@ -76,22 +81,25 @@ class Learners:
         trees = {name: grown(rows, y[rows], kind == "chance") for name, rows in (("treated", w), ("control", ~w))}
         pool = Pool(frame, cat_features=categories)
         m1, m0 = (_told(trees[name], pool, kind) for name in ("treated", "control"))
+        readings = effect_scores(y, treated, chance, m1, m0).effect
         trees |= {
             "gain": grown(w, (y - m0)[w]),
             "loss": grown(~w, (m1 - y)[~w]),
-            "effect": grown(np.ones(len(y), dtype=bool), effect_scores(y, treated, chance, m1, m0).effect),
+            "effect": grown(np.ones(len(y), dtype=bool), readings),
         }
+        folds = KFold(LASSO_FOLDS, shuffle=True, random_state=seed)
+        lines["sparse"] = make_pipeline(StandardScaler(), LassoCV(alphas=ALPHAS, cv=folds)).fit(matrix, readings)
         return cls(kind, design, encoder, centres, lines, trees, chance)
 
     def parts(self, X: pd.DataFrame) -> np.ndarray:
-        """Uplift by the proportional and by the own part, rows × 2."""
+        """Uplift by the proportional, the sparse and the free part, rows × 3."""
         matrix, pool = self._prepared(X)
         none, all_ = np.zeros((len(X), 1)), np.ones((len(X), 1))
         both = [self._line("both", np.hstack([matrix, given])) for given in (all_, none)]
         two = self._line("treated", matrix) - self._line("control", matrix)
         gain, loss, effect = (np.asarray(self.trees[name].predict(pool), dtype="float64") for name in ("gain", "loss", "effect"))
         crossed = (1 - self.propensity) * gain + self.propensity * loss
-        return np.stack([both[0] - both[1], (two + crossed + effect) / 3], axis=1)
+        return np.stack([both[0] - both[1], self.lines["sparse"].predict(matrix), (two + crossed + effect) / 3], axis=1)
 
     def means(self, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Expected outcome if treated and if not: mean of line and trees."""
@@ -111,7 +119,7 @@ class Learners:
 class UpliftModel:
     """Predicts the uplift of people from what is known of them before the treatment.
 
-    average: effect on all training rows, `average_se` its standard error. weights: what is believed of the two parts (both 0: everybody
+    average: effect on all training rows, `average_se` its standard error. weights: what is believed of the three parts (all 0: everybody
     alike); shown: standard errors by which differences showed on rows held out; raw: the weights before they were drawn towards 0.
     members: refits to resampled rows with their parts' means, for `interval` only.
     """
@@ -143,6 +151,8 @@ class UpliftModel:
         are no numbers, NotEnoughData below 100 rows of either group, or 20 of either that do not have the most common outcome.
         """
         w, outcome, kind = _checked(treated, y)
+        if not len(X.columns):
+            raise NotEnoughData("no column is left to tell people apart by; keep one that was known before the treatment")
         X, codes = X.reset_index(drop=True), _codes(groups, len(w))
         folds = np.random.default_rng(seed).integers(0, FOLDS, int(codes.max()) + 1)[codes]
         parts, scores = np.zeros((len(w), PARTS)), Scores(np.zeros(len(w)), np.zeros(len(w)))
@@ -154,7 +164,7 @@ class UpliftModel:
             scores.treated[inside], scores.control[inside] = told.treated, told.control
         effects = scores.effect
         raw, shown = _believed(parts, effects, folds, codes)
-        weights = raw * (1 - PARTS / shown**2) if shown > SURE else np.zeros(PARTS)
+        weights = raw * (1 - DRAWN / shown**2) if shown > SURE else np.zeros(PARTS)
         learners = Learners.fit(X, w, outcome, kind, seed, threads)
         se = float(np.sqrt((np.bincount(codes, effects - effects.mean()) ** 2).sum())) / len(w)
         bag = _bag(X, w, outcome, kind, codes, members, seed, threads) if weights.any() else ()

@@ -178,13 +178,12 @@ def judged_decisions(tables: Tables, programme: Programme, cutoff: dt.datetime) 
 def _decided(
     tables: Tables, programme: Programme, policy: Policy, cutoff: dt.datetime, at: dt.datetime, lead: str | None = None
 ) -> pd.DataFrame:
-    """Every lead that could be meant, and what is to be done. Grain: one row per lead: people's columns, what, why, step."""
+    """Every lead that could be meant (or one), and what is to be done. Grain: one row per lead: columns of `people`, step, what, why."""
     view = visible(tables, cutoff)
     everything = decisions(visible(tables, cutoff + MOMENT))
     mine = everything[everything["programme"] == programme.name]
     under_way = mine.loc[~mine["held_out"], "lead_id"].unique()
     known = people(view, cutoff - dt.timedelta(days=programme.oldest_days), under_way if lead is None else [*under_way, lead])
-    known = known if lead is None else known[known["lead_id"] == lead].reset_index(drop=True)
     done = doings(view, at - dt.timedelta(days=programme.most_days))
     drawn_at = mine.groupby("lead_id")["occurred_at"].min()
     known = _placed(known, mine)
@@ -201,11 +200,13 @@ def _decided(
     for kind, reason, holds in rules:
         new = what.eq("") & holds.astype("bool")
         what, why = what.mask(new, kind), why.mask(new, reason)
-    again = what.eq("") & known["person"].where(what.eq("")).duplicated() & what.eq("")
+    free = what.eq("")
+    again = free & known["person"].where(free).duplicated()
     what, why = what.mask(again, WAIT), why.mask(again, "another lead of the same person comes first")
     held = what.eq("") & known["step"].eq(1) & programme.holds_out(known["lead_id"])
     what = what.mask(held, HOLD).where(what.ne("") | held, SEND)
     found = known.assign(what=what, why=why)
+    found = found if lead is None else found[found["lead_id"] == lead]
     asked = found[found["what"] == SEND].assign(as_of=pd.Timestamp(cutoff))
     segment = segments(tables, asked, programme.context)
     picked = policy.choose(asked.assign(segment=segment))

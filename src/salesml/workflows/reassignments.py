@@ -35,7 +35,7 @@ def reassign(workspace: Workspace, lead: str, to: str, reason: str, by: str | No
         raise UnknownName("rep", to, reps)
     if to == previous:
         raise BadParameter(f"lead {lead!r} is with {to} already; name another rep")
-    new, old = _worth(view, lead, [to, previous])
+    new, old = _worth(view, visible(tables, tables.instant()), lead, [to, previous])
     return state.ask(workspace, lead, to, previous, told, author=author.name, at=now, expected_value=new, previous_value=old)
 
 
@@ -93,16 +93,16 @@ def _open_with(workspace: Workspace, lead: str, now: dt.datetime) -> str | None:
     return str(owners[lead]) if lead in owners.index else None
 
 
-def _worth(view: View, lead: str, reps: list[str | None]) -> list[float | None]:
-    """What the lead is expected to bring with each rep, by its latest score; missing where it cannot be told."""
-    facts = view.facts("lead_score")
-    scores = view.frame(facts.filter(facts.lead_id == lead, facts.model == MODEL).select("as_of", "known_at", "composite"))
+def _worth(now: View, known: View, lead: str, reps: list[str | None]) -> list[float | None]:
+    """What the lead is expected to bring with each rep, by its latest score and what the sources know; missing where it cannot be told."""
+    facts = now.facts("lead_score")
+    scores = now.frame(facts.filter(facts.lead_id == lead, facts.model == MODEL).select("as_of", "known_at", "composite"))
     if scores.empty:
         return [None for _ in reps]
     chance = float(scores.sort_values(["as_of", "known_at"])["composite"].iloc[-1]) / 100
-    rows = view.state("lead", list(LEAD))
+    rows = known.state("lead", list(LEAD))
     try:
-        worth = lead_value_of(view).matrix(view.frame(rows.filter(rows.lead_id == lead)), [str(rep) for rep in reps])[0]
+        worth = lead_value_of(known).matrix(known.frame(rows.filter(rows.lead_id == lead)), [str(rep) for rep in reps])[0]
     except NotEnoughData:
         return [None for _ in reps]
     return [None if rep is None else round(chance * float(one), 2) for rep, one in zip(reps, worth, strict=True)]

@@ -108,15 +108,15 @@ class ArmUplift:
         return f"{self.asked.arm} against {self.asked.control}: {self.shown(self.average)} more {self.unit}, 95 % interval."
 
     def _choice(self) -> str:
-        p = "< 0.001" if self.differ.p_value < 0.001 else f"= {self.differ.p_value:.2f}"
+        p = _chance(self.differ.p_value)
         share = self.ranking["qini_share"].value
         gain = f"the half put first gain {self.shown(self.more)} more than a random half"
         if self.people_differ:
             sure = "" if self.more.lo > 0 else ", which is not sure"
-            return f"People differ in the effect (p {p}): treated alone, {gain}{sure} (over all budgets {share:+.0%})."
+            return f"People differ in the effect ({p}): treated alone, {gain}{sure} (over all budgets {share:+.0%})."
         if np.isnan(self.differ.p_value):
             return "Nothing shows that people differ in the effect: everybody is predicted alike, and a lot is as good as any choice."
-        return f"Nothing shows that people differ in the effect (p {p}): take everybody as alike; {gain}."
+        return f"Nothing shows that people differ in the effect ({p}): take everybody as alike; {gain}."
 
     def _truth(self) -> str:
         if np.isnan(self.slope.value) or not self.people_differ:
@@ -125,13 +125,13 @@ class ArmUplift:
         inside = int(((self.tenths["lo"] <= self.tenths["predicted"]) & (self.tenths["predicted"] <= self.tenths["hi"])).sum())
         verdict = "Predicted uplifts agree with what is observed" if true else "Predicted uplifts do not agree with what is observed"
         slope = f"slope {self.slope.value:.2f}, {self.slope.lo:.2f} to {self.slope.hi:.2f}"
-        return f"{verdict} ({slope}; {inside} of {len(self.tenths)} tenths within their intervals, p = {self.gaps_p:.2f})."
+        return f"{verdict} ({slope}; {inside} of {len(self.tenths)} tenths within their intervals, {_chance(self.gaps_p)})."
 
     def _doubt(self) -> str:
         if self.check.verdict != "odd":
             return ""
-        worst = self.check.columns.iloc[0]["column"]
-        return f"The groups differ before the treatment more than a lot usually makes them (p = {self.check.p_value:.3f}, most in {worst})."
+        worst, chance = self.check.columns.iloc[0]["column"], _chance(self.check.p_value)
+        return f"The groups differ before the treatment more than a lot usually makes them ({chance}, most in {worst})."
 
 
 def judge_arm(
@@ -188,10 +188,14 @@ MEND = "If that column was filled in after the treatment, leave it out with --dr
 def _unlike(check: Balance, asked: Asked) -> str:
     worst = check.columns.iloc[0]
     return (
-        f"{asked.arm} and {asked.control} are no groups made by lot: before the treatment they differ (p = {check.p_value:.1g}; most in "
+        f"{asked.arm} and {asked.control} are no groups made by lot: before the treatment they differ ({_chance(check.p_value)}; most in "
         f"{worst['column']}, by {abs(worst['difference']):.2f} standard deviations; a model tells them apart with an AUC of "
         f"{check.told_apart.value:.3f})"
     )
+
+
+def _chance(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}" if p_value < 0.1 else f"p = {p_value:.2f}"
 
 
 def _folds(keys: np.ndarray, seed: int) -> np.ndarray:

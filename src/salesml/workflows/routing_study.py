@@ -47,7 +47,7 @@ class RoutingStudy:
         return (
             f"The optimal policy is expected to bring {self.currency} {best['expected']:,.0f} of {best['leads']:,.0f} leads, "
             f"{best['beside_turns']:+.1%} beside giving them by turns; {fair}.{left} These are estimates: what it truly brings shows when "
-            f"the leads have run their course, {self.routing.assigned['propensity'].lt(1).mean():.0%} of them with a lot to compare by."
+            "the leads have run their course; `salesml route` keeps the chance with which each was given, so that policies can be compared."
         )
 
 

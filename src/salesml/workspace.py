@@ -118,6 +118,11 @@ class Workspace:
         return self.root / "reports"
 
     @property
+    def cache(self) -> Path:
+        """Folder of what can be made again from the lake at any time."""
+        return self.root / "cache"
+
+    @property
     def app_db(self) -> Path:
         """The app database: users, roles, audit log, drafts."""
         return self.root / "app.db"

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from salesml.analytics.book import PLACES, Book
-from salesml.analytics.measures import MEASURES, Combined, Measure
+from salesml.analytics.measures import MEASURES, Combined, Measure, one
 from salesml.errors import BadParameter, UnknownName
 from salesml.workspace import WEEKDAYS
 
@@ -48,12 +48,13 @@ def measure(
     keys = [*by, *(["period"] if every else [])]
     subsets = [part for size in range(len(by), -1, -1) for part in combinations(by, size)] if rollup else [tuple(by)]
     parts: list[pd.DataFrame] = []
-    for group in _groups(wanted):
-        if group[0].adds_up:
+    for group in _groups(wanted, every, rollup):
+        if rollup and group[0].adds_up:
             finest = _summed(book, group, tuple(by), where or {}, period, every)
-            found = [_valued(_again(finest, subset, by, every), group) for subset in subsets]
+            found = [_again(finest, subset, by, every) for subset in subsets]
         else:
-            found = [_valued(_summed(book, group, subset, where or {}, period, every), group) for subset in subsets]
+            found = [_summed(book, group, subset, where or {}, period, every) for subset in subsets]
+        found = [_valued(part[_any(part, group)] if by or every else part, group) for part in found]
         coded = [part.assign(**{name: -1 for name in by if name not in subset}) for part, subset in zip(found, subsets, strict=True)]
         parts.append(pd.concat(coded, ignore_index=True))
     whole = _joined(parts, keys, [base.name for base in wanted])
@@ -127,7 +128,8 @@ def drill(
     if isinstance(asked, Combined):
         raise BadParameter(f"{name} is worked out from {', '.join(asked.of)}; ask for the rows of one of them")
     _check([name], (), where or {}, period, None, [asked])
-    rows = _filtered(book, asked, where or {}, period, ())
+    rows = _sliced(book, asked.table, where or {}, period, ())
+    rows = rows.filter(*_dated(rows, asked.at, period)) if asked.at else rows
     if asked.among:
         rows = rows.filter(asked.among(rows))
     rows = rows.mutate(counted=asked.top(rows).cast("float64"))
@@ -187,48 +189,53 @@ def _check(
             raise BadParameter(f"{stocks[0]} stands as of an instant; make a book of each instant instead of asking every {every}")
 
 
-def _groups(wanted: list[Measure]) -> list[list[Measure]]:
-    """Measures that one query answers: of one table and day, and alike in whether they add up."""
-    groups: dict[tuple[str, str | None, bool], list[Measure]] = {}
+def _groups(wanted: list[Measure], every: str | None, rollup: bool) -> list[list[Measure]]:
+    """Measures that one query answers: of one table, with `every` of one day, with `rollup` alike in whether they add up."""
+    groups: dict[tuple[Any, ...], list[Measure]] = {}
     for base in wanted:
-        groups.setdefault((base.table, base.at, base.adds_up), []).append(base)
+        groups.setdefault((base.table, base.at if every else None, base.adds_up if rollup else None), []).append(base)
     return list(groups.values())
 
 
-def _filtered(book: Book, base: Measure, where: Where, period: Period | None, by: Sequence[str]) -> Any:
-    rows = book.rows(base.table)
-    if base.table == "quota":
-        used = [PLACES.index(name) + 1 for name in (*by, *where)]
-        rows = rows.filter(rows.level == max(used, default=0))
-        if period:
-            rows = rows.filter(rows.ends_on <= period[1])
-    for dimension, names in where.items():
-        rows = rows.filter(rows[dimension].isin([book.code(dimension, name) for name in names]))
-    if base.at is not None:
-        rows = rows.filter(rows[base.at].notnull())
-        if period:
-            rows = rows.filter(rows[base.at] >= period[0], rows[base.at] < period[1])
-    return rows
+def _sliced(book: Book, name: str, where: Where, period: Period | None, by: Sequence[str]) -> Any:
+    """Rows of a table in the slice, whatever their day; of quotas those of the level asked about, that end in the period."""
+    rows = book.rows(name)
+    kept = [rows[dimension].isin([book.code(dimension, one) for one in names]) for dimension, names in where.items()]
+    if name == "quota":
+        used = [PLACES.index(dimension) + 1 for dimension in (*by, *where)]
+        kept += [rows.level == max(used, default=0), *([rows.ends_on <= period[1]] if period else [])]
+    return rows.filter(*kept) if kept else rows
+
+
+def _dated(rows: Any, at: str | None, period: Period | None) -> list[Any]:
+    """What makes a row count in a period by one of its days; nothing for a stock."""
+    if at is None:
+        return []
+    return [rows[at].notnull(), *([rows[at] >= period[0], rows[at] < period[1]] if period else [])]
 
 
 def _summed(book: Book, group: list[Measure], by: tuple[str, ...], where: Where, period: Period | None, every: str | None) -> pd.DataFrame:
     """Codes of `by`, period, and per measure `<name>|top`, `|known`, `|n`: what ratios are made of, one row per combination."""
-    rows = _filtered(book, group[0], where, period, by)
+    rows = _sliced(book, group[0].table, where, period, by)
+    shared = group[0].at if len({base.at for base in group}) == 1 else None
+    if shared is not None:
+        rows = rows.filter(*_dated(rows, shared, period))
     parts: dict[str, Any] = {}
     for base in group:
-        among = base.among(rows) if base.among else None
+        conditions = ([] if shared else _dated(rows, base.at, period)) + ([base.among(rows)] if base.among else [])
+        among = ibis.and_(*conditions) if conditions else None
         top = base.top(rows)
         parts[f"{base.name}|top"] = top.median(where=among) if base.middle else ibis.coalesce(top.sum(where=among), 0).cast("int64")
         parts[f"{base.name}|known"] = top.count(where=among)
         if base.bottom is not None:
             parts[f"{base.name}|n"] = ibis.coalesce(base.bottom(rows).sum(where=among), 0).cast("int64")
-        else:
-            parts[f"{base.name}|n"] = rows.count(where=among)
+        elif base.top is not one:
+            parts[f"{base.name}|n"] = rows.one.count(where=among)
     keys = {name: rows[name] for name in by}
     if every:
-        keys["period"] = _index(rows[str(group[0].at)], every, book)
-    found = rows.group_by(**keys).aggregate(**parts) if keys else rows.aggregate(**parts)
-    return book.backend.to_pandas(found)
+        keys["period"] = _index(rows[str(shared)], every, book)
+    found = book.backend.to_pandas(rows.group_by(**keys).aggregate(**parts) if keys else rows.aggregate(**parts))
+    return found.assign(**{f"{base.name}|n": found[f"{base.name}|known"] for base in group if f"{base.name}|n" not in found})
 
 
 def _index(day: Any, every: str, book: Book) -> Any:
@@ -253,6 +260,11 @@ def _start(index: pd.Series, every: str, book: Book) -> pd.Series:
     else:
         return pd.Series((values - 1970 * 12).astype("datetime64[M]").astype("datetime64[s]"), index.index)
     return pd.Series(days.astype("datetime64[D]").astype("datetime64[s]"), index.index)
+
+
+def _any(part: pd.DataFrame, group: list[Measure]) -> np.ndarray:
+    """Which combinations have a row that counts in any of the measures."""
+    return np.logical_or.reduce([part[f"{base.name}|{sort}"].to_numpy() > 0 for base in group for sort in ("n", "known")])
 
 
 def _again(finest: pd.DataFrame, subset: tuple[str, ...], by: Sequence[str], every: str | None) -> pd.DataFrame:
@@ -289,7 +301,8 @@ def _valued(parts: pd.DataFrame, group: list[Measure]) -> pd.DataFrame:
             found[base.name] = top.astype("float64") / base.per / n.where(n > 0)
             found[f"{base.name}_n"] = n
         else:
-            found[base.name] = top.astype("Int64").mask((known == 0) & (n > 0)) if base.per == 1 else top / base.per
+            unknown = (known == 0) & ((n > 0) | (base.table == "quota"))
+            found[base.name] = top.astype("Int64").mask(unknown) if base.per == 1 else top / base.per
     return pd.DataFrame(found)
 
 

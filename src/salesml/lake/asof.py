@@ -66,6 +66,12 @@ class Asked:
         parts = (("since", self.since), ("changes", self.changes), ("first", self.first))
         return [*self.columns, *(f"{column}_{part}" for part, columns in parts for column in columns)]
 
+    def check(self, spec: Table) -> None:
+        """UnknownName for a column that the table does not have."""
+        known = [column.name for column in spec.payload]
+        for name in {*self.columns, *self.since, *self.changes, *self.first} - set(known):
+            raise UnknownName(f"column of {spec.name}", name, known)
+
     def covers(self, other: Asked) -> bool:
         """Whether the answer to this holds the answer to the other."""
         return set(other.names) <= set(self.names)
@@ -77,9 +83,7 @@ def state_versions(facts: Any, spec: Table, asked: Asked, *, corrected: bool) ->
     Adds created_at (earliest occurred_at), `<c>_since` (occurred_at of the change that set c), `<c>_changes` (times it was
     changed after it was first set), `<c>_first` (its first value). `corrected`: some facts were replaced or withdrawn.
     """
-    known = [column.name for column in spec.payload]
-    for name in {*asked.columns, *asked.since, *asked.changes, *asked.first} - set(known):
-        raise UnknownName(f"column of {spec.name}", name, known)
+    asked.check(spec)
     entity = spec.entity
     order = ibis.window(group_by=entity, order_by=["occurred_at", "known_at", "source_row", "change_id"])
     ranked = facts.mutate(rank=ibis.row_number().over(order))
@@ -92,17 +96,30 @@ def state_versions(facts: Any, spec: Table, asked: Asked, *, corrected: bool) ->
     held = [points.point_key == ranked[entity], ranked.known_at <= points.at, ranked.known_until > points.at]
     pairs = points.join(ranked, held)
 
-    def place(name: str) -> Any:
-        return ibis.ifelse(pairs[name].notnull(), pairs["rank"], None)
+    return pairs.group_by([entity, "at", "until"]).aggregate(**_state(pairs, asked)).rename(since="at")
 
-    measures = {
-        "created_at": pairs.occurred_at.min(),
-        **{name: _by("max_by", pairs[name], place(name)) for name in asked.columns},
-        **{f"{name}_since": _by("max_by", pairs.occurred_at, place(name)) for name in asked.since},
-        **{f"{name}_changes": ibis.greatest(pairs[name].count() - 1, 0) for name in asked.changes},
-        **{f"{name}_first": _by("min_by", pairs[name], place(name)) for name in asked.first},
+
+def state_at(facts: Any, spec: Table, asked: Asked) -> Any:
+    """An entity's state as of one instant, from the facts visible then (with that as_of): what `state_versions` has for it, in one pass."""
+    asked.check(spec)
+    order = ibis.window(group_by=spec.entity, order_by=["occurred_at", "known_at", "source_row", "change_id"])
+    ranked = facts.mutate(rank=ibis.row_number().over(order))
+    return ranked.group_by([spec.entity, "as_of"]).aggregate(**_state(ranked, asked))
+
+
+def _state(rows: Any, asked: Asked) -> dict[str, Any]:
+    """What is asked of a state, over the ranked facts that make it."""
+
+    def place(name: str) -> Any:
+        return ibis.ifelse(rows[name].notnull(), rows["rank"], None)
+
+    return {
+        "created_at": rows.occurred_at.min(),
+        **{name: _by("max_by", rows[name], place(name)) for name in asked.columns},
+        **{f"{name}_since": _by("max_by", rows.occurred_at, place(name)) for name in asked.since},
+        **{f"{name}_changes": ibis.greatest(rows[name].count() - 1, 0) for name in asked.changes},
+        **{f"{name}_first": _by("min_by", rows[name], place(name)) for name in asked.first},
     }
-    return pairs.group_by([entity, "at", "until"]).aggregate(**measures).rename(since="at")
 
 
 def _by(function: str, value: Any, place: Any) -> Any:

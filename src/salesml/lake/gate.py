@@ -94,8 +94,11 @@ class View:
 
         Asking for `since`, `changes` or `first` of a column adds `<c>_since`, `<c>_changes`, `<c>_first`.
         """
-        wanted = [column.name for column in table(name).payload] if columns is None else list(columns)
-        entity = table(name).entity
+        spec = table(name)
+        wanted = [column.name for column in spec.payload] if columns is None else list(columns)
+        entity = spec.entity
+        if self._spine is None and spec.kind == "changes":
+            return asof.state_at(self.facts(name), spec, Asked(tuple(wanted), tuple(since), tuple(changes), tuple(first)))
         return self.with_state(
             self.spine(name), name, entity, wanted, since=since, changes=changes, first=first, inner=True
         )

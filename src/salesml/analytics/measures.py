@@ -316,8 +316,8 @@ _ALL: tuple[Measure | Combined, ...] = (
         "Sum of the amounts of deals due in a month, as it began, that did not close in it",
         "due",
         "starts_on",
-        _cents_where("ended", 3),
-        among=lambda rows: (rows.per == 0) & rows.ended.isin((1, 2, 3)),
+        cents,
+        among=lambda rows: (rows.per == 0) & (rows.ended == 3),
     ),
     Measure("activities", "Activities", "count", "up", "Activities recorded, by their day", "activity", "on", one),
     Measure(

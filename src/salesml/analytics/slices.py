@@ -95,7 +95,7 @@ def compare(
         change = now - was
         up = change.gt(0) if good == "up" else change.lt(0)
         better = up.astype("boolean").where(change.ne(0) & change.notna() & (good != "neither"))
-        rows.append(both.assign(change=change, share=change / was.abs().where(was != 0), better=better))
+        rows.append(both.assign(now=now, before=was, change=change, share=change / was.abs().where(was != 0), better=better))
     return pd.concat(rows, ignore_index=True)[[*by, "measure", "now", "before", "change", "share", "better"]]
 
 

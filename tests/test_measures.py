@@ -396,6 +396,7 @@ def test_books_are_kept_once_for_a_state_of_the_lake_and_none_is_half_written(ti
         book_of(workspace, MID)
     monkeypatch.undo()
     assert len(list((workspace.cache / "books").glob("[!.]*"))) == 1 and not list((workspace.cache / "books").glob(".*.tmp"))
+    monkeypatch.setattr(kept, "UNUSED_S", -1.0)
     for back in range(10):
         book_of(workspace, first.day - dt.timedelta(days=back))
     assert len(list((workspace.cache / "books").glob("[!.]*"))) == kept.KEPT

@@ -99,7 +99,7 @@ class Book:
         """One column of a table, in the table's order; read once."""
         if (name, column) not in self._columns:
             kept = self.tables[name]
-            self._columns[name, column] = kept[column] if isinstance(kept, pa.Table) else pq.readcoded_table(kept, columns=[column])[column]
+            self._columns[name, column] = kept[column] if isinstance(kept, pa.Table) else pq.read_table(kept, columns=[column])[column]
         return self._columns[name, column]
 
     def code(self, dimension: str, name: str) -> int:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import shutil
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from salesml.workflows.deals import MODEL
 from salesml.workflows.overview import champions
 from salesml.workspace import Workspace, write_atomically
 
-KEPT = 8
+KEPT, UNUSED_S = 8, 3_600.0
+"""Books that stay whatever their age; a book opened within so many seconds stays too, for somebody may be reading it."""
 FORMAT = 1
 ROWS = 250_000
 _META = "book.json"
@@ -30,7 +32,7 @@ def book_of(workspace: Workspace, as_of: str | dt.date | dt.datetime | None = No
     """The book as of an instant (default: after the last fact), from disk where it was made for this state of the lake before.
 
     Open deals have the newest chance of the champion that was worked out for an instant up to as_of, else of the newest version that did.
-    At most 8 books are kept. Raises NotEnoughData in an empty lake.
+    The eight newest books are kept, and those opened within the last hour. Raises NotEnoughData in an empty lake.
     """
     tables = tables or Lake(workspace).open()
     instant = tables.instant(as_of) if as_of else _newest(workspace, tables)
@@ -90,11 +92,18 @@ def _keep(book: Book, folder: Path) -> None:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    there = sorted((path for path in folder.parent.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)
-    for old in there[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
-    for note in folder.parent.glob(".head-*"):
-        if not any(path.name.split("-")[1] == note.name.split("-")[1] for path in there[-KEPT:]):
+    _tidy(folder.parent)
+
+
+def _tidy(folder: Path) -> None:
+    """Let go of books that nobody has opened for a while, beyond the newest, and of notes about states without a book."""
+    books = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.stat().st_mtime)
+    gone = [path for path in books[:-KEPT] if time.time() - path.stat().st_mtime > UNUSED_S]
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)
+    heads = {path.name.split("-")[1] for path in books if path not in gone}
+    for note in folder.glob(".head-*"):
+        if note.name.split("-")[1] not in heads:
             note.unlink(missing_ok=True)
 
 

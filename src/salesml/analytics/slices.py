@@ -54,9 +54,9 @@ def measure(
             found = [_again(finest, subset, by, every) for subset in subsets]
         else:
             found = [_summed(book, group, subset, where or {}, period, every) for subset in subsets]
-        found = [_valued(part[_any(part, group)] if by or every else part, group) for part in found]
         coded = [part.assign(**{name: -1 for name in by if name not in subset}) for part, subset in zip(found, subsets, strict=True)]
-        parts.append(pd.concat(coded, ignore_index=True))
+        one_frame = pd.concat(coded, ignore_index=True) if len(coded) > 1 else coded[0]
+        parts.append(_valued(one_frame[_any(one_frame, group)] if keys else one_frame, group))
     whole = _joined(parts, keys, [base.name for base in wanted])
     for name in names:
         if isinstance(combined := MEASURES[name], Combined):

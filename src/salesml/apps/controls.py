@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from html import escape
 
 import ipywidgets as widgets
 
@@ -20,13 +21,22 @@ def offer(control: widgets.Dropdown, options: Sequence[tuple[str, object]], want
     control.value = wanted if wanted in values else (values[0] if values else None)
 
 
-def snapshot(heading: str, screens: Sequence[str], first: str, footing: str) -> str:
-    """The first screen as plain HTML, for the moments before the widgets are there."""
-    tabs = "".join(
-        f'<li class="lm-TabBar-tab{" lm-mod-current" if not i else ""}">{name}</li>' for i, name in enumerate(screens)
-    )
+def snapshot(
+    heading: str, screens: Sequence[str], first: str, footing: str, *, shown: int = 0, links: Sequence[str] = (), above: str = ""
+) -> str:
+    """A screen as plain HTML, for the moments before the widgets are there.
+
+    `first` is the screen numbered `shown`. Behind the front the tabs are `links` to the live page, and `above` (a form of filters)
+    stands in place of the waiting line.
+    """
+    tabs = "".join(_tab(name, i == shown, links[i] if links else "") for i, name in enumerate(screens))
     tab_bar = f'<div class="lm-TabBar"><ul class="lm-TabBar-content">{tabs}</ul></div>'
     waiting = '<p class="soft controls" role="status">Getting ready…</p>'
     body = re.sub(r' id="\w+"', "", first)
     screen = f'<div class="widget-tab">{tab_bar}<div class="widget-tab-contents">{body}</div></div>'
-    return f'<div id="snapshot" class="app">{heading}{waiting}{screen}{footing}</div>'
+    return f'<div id="snapshot" class="app">{heading}{above or waiting}{screen}{footing}</div>'
+
+
+def _tab(name: str, current: bool, link: str) -> str:
+    told = f'<a class="live" href="{escape(link)}"{" aria-current=page" if current else ""}>{escape(name)}</a>' if link else escape(name)
+    return f'<li class="lm-TabBar-tab{" lm-mod-current" if current else ""}">{told}</li>'

@@ -9,10 +9,11 @@ from html import escape
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from salesml.apps import controls, text, theme
+from salesml.apps import address, controls, frame, text, theme
 from salesml.apps import forecast_screens as screens
 from salesml.apps.data import Shelf, records, shelf
 from salesml.apps.forecast_desk import Desk, Parts, instants_of, stamp
+from salesml.apps.language import Language
 from salesml.apps.lever_panel import LeverPanel
 from salesml.apps.override_form import OverrideForm
 from salesml.apps.page import Page
@@ -34,6 +35,35 @@ def app(workspace: Workspace | None = None) -> widgets.Widget:
         return widgets.HTML(f'<div class="app">{theme.notice(escape(str(error)))}</div>')
     display(HTML(made.snapshot()))
     return made.root
+
+
+def picture(workspace: Workspace, language: Language, query: str) -> str:
+    """The landing of the quarter at an address (as_of), as plain HTML and without a kernel; what moved of late is left to the app."""
+    found = shelf(workspace)
+    instants = instants_of(found)
+    filters = [address.instant("as_of", workspace, instants)]
+    asked = address.read(query, filters)
+    desk = Desk(workspace, found, asked.values.get("as_of"), None)
+    offered: frame.Offered = {"as_of": ("Known up to", _days(workspace, found, desk))}
+    values = {"as_of": desk.board.as_of}
+    above = frame.ignored(asked, language) + frame.form(offered, values, filters, language)
+    links = [frame.live("forecast", address.in_language(query, language.code))] * len(SCREENS)
+    shown = screens.landing_screen(desk, "")
+    return controls.snapshot(_heading(workspace), SCREENS, shown, _footing(workspace, found, desk), links=links, above=above)
+
+
+def _days(workspace: Workspace, found: Shelf, desk: Desk) -> list[tuple[str, dt.datetime]]:
+    instants = instants_of(found) or [desk.board.as_of]
+    return [(text.known(at, workspace.zone).removeprefix("the end of "), at) for at in instants]
+
+
+def _heading(workspace: Workspace) -> str:
+    return f"<h1>{escape(workspace.settings.name)} · forecast</h1>"
+
+
+def _footing(workspace: Workspace, found: Shelf, desk: Desk) -> str:
+    told = [f"Lake state {found.tables.head.id}", f"known up to {text.known(desk.board.as_of, workspace.zone)}"]
+    return f"<footer>{'; '.join(told)}.</footer>"
 
 
 class ForecastApp:
@@ -96,17 +126,14 @@ class ForecastApp:
         self._stamp, self._facts = stamp(found.tables.head, without=("prediction", "landing")), facts
         self.desk = Desk(self.workspace, found, as_of, None if as_of is None else self._made.get(as_of))
         self._made[self.desk.board.as_of] = self.desk.parts
-        zone, board = self.workspace.zone, self.desk.board
         self._drawing = True
-        known = [(text.known(at, zone).removeprefix("the end of "), at) for at in instants_of(found) or [board.as_of]]
-        controls.offer(self.as_of, known, board.as_of)
+        controls.offer(self.as_of, _days(self.workspace, found, self.desk), self.desk.board.as_of)
         self._drawing = False
-        self.heading.value = f"<h1>{escape(self.workspace.settings.name)} · forecast</h1>"
+        self.heading.value = _heading(self.workspace)
         self._draw_landing()
         self.most.value = self.tree.value = self.chosen.value = self.changes.value = ""
         self._draw_screen()
-        told = [f"Lake state {found.tables.head.id}", f"known up to {text.known(board.as_of, zone)}"]
-        self.footing.value = f"<footer>{'; '.join(told)}.</footer>"
+        self.footing.value = _footing(self.workspace, found, self.desk)
 
     def _draw_landing(self) -> None:
         moved = screens.moved_words(self.desk) if self.desk.parts.has("change") else screens.MOVING

@@ -9,13 +9,14 @@ from html import escape
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from salesml.apps import controls, lead_screens, text, theme
+from salesml.apps import address, controls, frame, lead_screens, text, theme
 from salesml.apps.data import records
+from salesml.apps.language import Language
 from salesml.apps.lead_data import LeadBoard, gradings, lead_board
 from salesml.apps.lead_forms import LeadForms
 from salesml.apps.page import Page
 from salesml.errors import SalesmlError
-from salesml.lake import Lake
+from salesml.lake import Lake, Tables
 from salesml.planning.lead_grades import HOT
 from salesml.workspace import Workspace
 
@@ -33,6 +34,39 @@ def app(workspace: Workspace | None = None) -> widgets.Widget:
         return widgets.HTML(f'<div class="app">{theme.notice(escape(str(error)))}</div>')
     display(HTML(made.snapshot()))
     return made.root
+
+
+def picture(workspace: Workspace, language: Language, query: str) -> str:
+    """The leads to work now at an address (as_of, owner), as plain HTML and without a kernel."""
+    tables = Lake(workspace).open()
+    days = address.instant("as_of", workspace, gradings(tables))
+    board = lead_board(workspace, address.read(query, [days]).values.get("as_of"), tables)
+    filters = [days, address.choice("owner", {value for _, value in board.owners})]
+    asked = address.read(query, filters)
+    owner = asked.values.get("owner", lead_screens.EVERYBODY)
+    whose = [("Everybody", lead_screens.EVERYBODY), *board.owners]
+    offered: frame.Offered = {"as_of": ("Graded as of the end of", _days(workspace, tables)), "owner": ("Whose leads", whose)}
+    above = frame.ignored(asked, language) + frame.form(offered, {"as_of": board.as_of, "owner": owner}, filters, language)
+    shown = lead_screens.answer(board, owner) + lead_screens.listing(board, lead_screens.chosen(board, owner, HOT), ROWS[0])
+    links = [frame.live("leads", address.in_language(query, language.code))] * len(SCREENS)
+    return controls.snapshot(_heading(workspace), SCREENS, shown, _footing(board), links=links, above=above)
+
+
+def _days(workspace: Workspace, tables: Tables) -> list[tuple[str, dt.datetime]]:
+    return [(text.known(at, workspace.zone).removeprefix("the end of "), at) for at in gradings(tables)]
+
+
+def _heading(workspace: Workspace) -> str:
+    return f"<h1>{escape(workspace.settings.name)} · leads</h1>"
+
+
+def _footing(board: LeadBoard) -> str:
+    drawn = board.rules
+    told = [
+        f"Lake state {board.tables.head.id}", f"lead model version {escape(board.version)}",
+        f"time for {drawn['capacity_per_week']:,} leads a week, {drawn['cost_per_lead']:,.0f} {board.currency} to work one",
+    ]  # fmt: skip
+    return f"<footer>{'; '.join(told)}.</footer>"
 
 
 class LeadApp:
@@ -87,19 +121,11 @@ class LeadApp:
         """Read the lake and draw everything; the choices made stay where they still exist."""
         tables = Lake(self.workspace).open()
         self.board: LeadBoard = lead_board(self.workspace, as_of, tables)
-        zone = self.workspace.zone
         self._drawing = True
-        days = [(text.known(at, zone).removeprefix("the end of "), at) for at in gradings(tables)]
-        controls.offer(self.as_of, days, self.board.as_of)
+        controls.offer(self.as_of, _days(self.workspace, tables), self.board.as_of)
         controls.offer(self.owner, [("Everybody", lead_screens.EVERYBODY), *self.board.owners], self.owner.value)
         self._drawing = False
-        self.heading.value = f"<h1>{escape(self.workspace.settings.name)} · leads</h1>"
-        drawn = self.board.rules
-        told = [
-            f"Lake state {tables.head.id}", f"lead model version {escape(self.board.version)}",
-            f"time for {drawn['capacity_per_week']:,} leads a week, {drawn['cost_per_lead']:,.0f} {self.board.currency} to work one",
-        ]  # fmt: skip
-        self.footing.value = f"<footer>{'; '.join(told)}.</footer>"
+        self.heading.value, self.footing.value = _heading(self.workspace), _footing(self.board)
         self._draw()
 
     def _draw(self) -> None:

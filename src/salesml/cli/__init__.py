@@ -32,8 +32,11 @@ def main() -> None:
     """Run the command line; a SalesmlError is printed without a traceback and exits with 2."""
     from salesml.cli import (
         accuracy,
+        activity,
         adjust,
+        apps,
         backtest,
+        benchmark,
         call,
         changes,
         data,
@@ -42,8 +45,10 @@ def main() -> None:
         drift,
         explain,
         leads,
+        measure,
         models,
         monitor,
+        movement,
         nurture,
         override,
         qualify,
@@ -57,9 +62,10 @@ def main() -> None:
         world,
     )
 
-    revenue = (override, call, scenario, series, backtest, accuracy, changes)
+    revenue = (override, call, scenario, series, backtest, accuracy, changes, movement)
+    of_reps = (measure, benchmark, activity)
     of_leads = (leads, qualify, route, nurture, sources, uplift)
-    for module in (demo, data, deals, *of_leads, explain, adjust, *revenue, study, drift, models, monitor, reports, world):
+    for module in (demo, data, deals, *of_leads, explain, adjust, *revenue, study, drift, models, monitor, *of_reps, reports, apps, world):
         module.register(app)
     try:
         app()

@@ -71,7 +71,7 @@ def lab(
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
     ]
-    _become(workspace_of(context), "jupyterlab", options)
+    become(workspace_of(context), "jupyterlab", options)
 
 
 def serve_app(
@@ -108,7 +108,7 @@ def serve_app(
     templates = os.pathsep.join(
         filter(None, (str(Path(salesml.__file__).parent / "apps"), os.environ.get("JUPYTER_PATH")))
     )
-    _become(workspace_of(context), "voila", options, JUPYTER_PATH=templates)
+    become(workspace_of(context), "voila", options, JUPYTER_PATH=templates)
 
 
 def audit(
@@ -176,7 +176,7 @@ def _split(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def _become(workspace: Workspace, module: str, options: list[str], **more: str) -> None:
+def become(workspace: Workspace, module: str, options: list[str], **more: str) -> None:
     """Replace this process by a server of our own Python, for this workspace; kernels are those of this environment."""
     environment = {**os.environ, "SALESML_WORKSPACE": str(workspace.root), "JUPYTER_PREFER_ENV_PATH": "1", **more}
     sys.stdout.flush()

@@ -28,7 +28,7 @@ CELL, HEAD, SHADE = 38, 20, 0.45
 LEFT, TOP, BOTTOM = 46, 10, 26
 
 
-def waterfall(steps: pd.DataFrame, say: Say, alt: str, width: int = 340) -> str:
+def waterfall(steps: pd.DataFrame, say: Say, alt: str, width: int = 340, deals: Callable[[int], str] = lambda n: f"{n:,} deals") -> str:
     """A waterfall lying down: the opening and closing amounts from 0, each step between from where the one above it ends.
 
     steps: title, step, amount, deals, one row per step in order, `opening` first and `closing` last (`analytics.movement.waterfall` of one
@@ -56,7 +56,7 @@ def waterfall(steps: pd.DataFrame, say: Say, alt: str, width: int = 340) -> str:
         strong = " strong" if total else ""
         parts.append(_text(0, top + 20, row["title"], kind=strong.strip()))
         parts.append(_rect(kind, min(at(start), at(end)), top + 7, max(abs(at(end) - at(start)), 1.5), BAR,
-                           f"{row['title']}: {told}, {row['deals']:,} deals"))  # fmt: skip
+                           f"{row['title']}: {told}, {deals(row['deals'])}"))  # fmt: skip
         if place + 1 < len(rows):
             parts.append(_line(at(end), at(end), top + 7 + BAR, top + ROW + 7))
         parts.append(_text(width, top + 20, told, "end", strong.strip()))

@@ -21,11 +21,15 @@ def fan(
     alt: str,
     width: int = 1040,
     height: int = 340,
+    month: Callable[[pd.Timestamp], str] = lambda day: f"{day:%B %Y}",
+    tick: Callable[[pd.Timestamp], str] = lambda day: f"{day:%b %y}",
+    interval: str = "80 % interval {lo} to {hi}",
 ) -> str:
     """Monthly history and forecast with its 80 and 95 % intervals as an SVG of `width` × `height` units.
 
     history: month, amount; forecast: period_start, amount, lo80, hi80, lo95, hi95; one row a month, in the order of time.
-    `say` writes an amount in words, `alt` tells the chart to those who do not see it. Bands begin at the last known month.
+    `say` writes an amount in words, `alt` tells the chart to those who do not see it. `month`, `tick` and `interval`
+    are for other languages. Bands begin at the last known month.
     """
     past = [(pd.Timestamp(day), float(amount)) for day, amount in zip(history["month"], history["amount"], strict=True)]
     days = [pd.Timestamp(day) for day in forecast["period_start"]]
@@ -36,7 +40,7 @@ def fan(
     joint = [(x(len(past) - 1), y(past[-1][1]))] if past else []
     at = [x(len(past) + step) for step in range(len(days))]
     line = joint + [(place, y(value)) for place, value in zip(at, ahead["amount"], strict=True)]
-    parts = [_axes(ticks, months, x, y, width, height, say)]
+    parts = [_axes(ticks, months, x, y, width, height, say, tick)]
     for level in ("95", "80"):
         upper = joint + [(place, y(value)) for place, value in zip(at, ahead[f"hi{level}"], strict=True)]
         lower = joint + [(place, y(value)) for place, value in zip(at, ahead[f"lo{level}"], strict=True)]
@@ -46,10 +50,10 @@ def fan(
     )
     parts.append(f'<polyline class="ahead" points="{_points(line)}"/>')
     for i, (day, amount) in enumerate(past):
-        parts.append(_dot("past", x(i), y(amount), f"{day:%B %Y}: {say(amount)}"))
+        parts.append(_dot("past", x(i), y(amount), f"{month(day)}: {say(amount)}"))
     for place, day, amount, lo, hi in zip(at, days, ahead["amount"], ahead["lo80"], ahead["hi80"], strict=True):
         parts.append(
-            _dot("ahead", place, y(amount), f"{day:%B %Y}: {say(amount)}, 80 % interval {say(lo)} to {say(hi)}")
+            _dot("ahead", place, y(amount), f"{month(day)}: {say(amount)}, {interval.format(lo=say(lo), hi=say(hi))}")
         )
     return (
         f'<svg class="fan" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">{"".join(parts)}</svg>'
@@ -82,7 +86,14 @@ def _ticks(greatest: float, count: int = 4) -> list[float]:
 
 
 def _axes(
-    ticks: list[float], months: list[pd.Timestamp], x: Any, y: Any, width: int, height: int, say: Callable[[Any], str]
+    ticks: list[float],
+    months: list[pd.Timestamp],
+    x: Any,
+    y: Any,
+    width: int,
+    height: int,
+    say: Callable[[Any], str],
+    told: Callable[[pd.Timestamp], str],
 ) -> str:
     parts = []
     for tick in ticks:
@@ -93,7 +104,7 @@ def _axes(
     every = max(1, math.ceil(len(months) * 60 / (width - LEFT - RIGHT)))
     for i in range(len(months) - 1, -1, -every):
         parts.append(
-            f'<text class="tick" x="{x(i):.1f}" y="{height - 8}" text-anchor="middle">{months[i]:%b %y}</text>'
+            f'<text class="tick" x="{x(i):.1f}" y="{height - 8}" text-anchor="middle">{escape(told(months[i]))}</text>'
         )
     return "".join(parts)
 

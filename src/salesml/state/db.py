@@ -16,7 +16,7 @@ from sqlalchemy import event
 from salesml.errors import WorkspaceError
 from salesml.workspace import Workspace
 
-LAYOUT = 2
+LAYOUT = 3
 ROLES = ("analyst", "manager", "rep", "admin", "scheduler")
 WAIT_S = 30.0
 
@@ -44,6 +44,16 @@ scenarios = sa.Table(
     sa.Column("created_at", sa.Text, nullable=False),
     sa.Column("as_of", sa.Text, nullable=False),
     sa.Column("levers", sa.Text, nullable=False),
+)
+
+layouts = sa.Table(
+    "layouts",
+    metadata,
+    sa.Column("owner", sa.Text, primary_key=True),
+    sa.Column("app", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("saved_at", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
 )
 
 audit_log = sa.Table(

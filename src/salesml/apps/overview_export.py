@@ -1,0 +1,144 @@
+"""The overview as a document for Excel, PowerPoint and PDF: the same numbers as its screen, exact."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Any
+
+from salesml.analytics.measures import MEASURES
+from salesml.analytics.words import absent
+from salesml.apps import address, overview_words
+from salesml.apps import overview_screens as screens
+from salesml.apps.data import records
+from salesml.apps.language import Language
+from salesml.apps.overview import cards_of, filters_of
+from salesml.apps.overview_data import MONTHS, OF_PLACES, Overview, overview
+from salesml.errors import UnknownName
+from salesml.reporting.document import (
+    COUNT,
+    DAYS,
+    SHARE,
+    TEXT,
+    Chart,
+    Column,
+    Document,
+    Figure,
+    Figures,
+    Format,
+    Grid,
+    Heading,
+    Part,
+    Series,
+    money,
+)
+from salesml.workspace import Workspace
+
+MOST = 20
+
+
+def document(workspace: Workspace, language: Language, query: str, *, strict: bool = False) -> Document:
+    """What the overview shows at an address, in the order of the reader's cards. `strict`: UnknownName for a place there is not."""
+    asked = address.read(query, filters_of(workspace))
+    place = asked.values.get("place", "")
+    at = overview(workspace, asked.values.get("as_of"), place)
+    if strict and place and f"{at.place.level}:{at.place.key}" != place:
+        raise UnknownName("place", place, [f"{one.level}:{one.key}" for one in at.places])
+    _, titles = language._, screens.card_titles(language)
+    made = {"figures": _figures, "needs": _needs, "why": _why, "parts": _parts, "months": _months}
+    parts: list[Part] = []
+    for name in cards_of(workspace):
+        found = made[name](at, language)
+        parts += [Heading(titles[name]), *found] if found else []
+    said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", screens.answer(at, language).split("</p>")[0])).strip()
+    whose = at.place.label or (_("The company") if at.sees is None else _("You and those you lead"))
+    context = (
+        _("Whose numbers") + f": {whose}",
+        _("Known up to the end of {day}.", day=language.until(at.book.as_of, workspace.zone)),
+        _("Lake state {head}; all amounts in {currency}.", head=at.found.tables.head.id, currency=at.currency),
+    )
+    title = f"{workspace.settings.name} · {_('overview')}"
+    return Document(title, said, tuple(parts), dt.datetime.now(dt.UTC).replace(microsecond=0), context, language.code)
+
+
+def _format(name: str, currency: str) -> Format:
+    unit = MEASURES[name].unit
+    if unit == "money":
+        return money(currency)
+    return {"share": SHARE, "count": COUNT, "days": DAYS}.get(unit, Format("number", decimals=1))
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python has it, None where it is missing."""
+    if absent(value):
+        return None
+    return value if isinstance(value, str | Decimal | int) else float(value)
+
+
+def _figures(at: Overview, language: Language) -> list[Part]:
+    titles, found = overview_words.titles(language), []
+    for row in records(at.figures()):
+        told = overview_words.change(language, row.measure, row)[0]
+        name = titles[row.measure] + (f" ({language._('hours')})" if MEASURES[row.measure].unit == "hours" else "")
+        found.append(Figure(name, _plain(row.now), _format(row.measure, at.currency), f"{told}; {language._('Beside the quarter before')}"))
+    return [Figures(tuple(found))]
+
+
+def _needs(at: Overview, language: Language) -> list[Part]:
+    _ = language._
+    rows = []
+    for deal in records(at.needs(MOST)):
+        why = "; ".join(overview_words.warnings(language, deal))
+        rows.append((str(deal.name), _plain(deal.owner), _plain(deal.amount), _plain(deal.probability), why))
+    amount, chance = Column(_("Amount"), money(at.currency)), Column(_("Chance to win"), SHARE)
+    columns = (Column(_("Deal")), Column(_("Rep")), amount, chance, Column(_("Why")))
+    return [Grid(_("Open deals with a warning sign, most at stake first"), columns, tuple(rows))] if rows else []
+
+
+def _why(at: Overview, language: Language) -> list[Part]:
+    _, steps = language._, at.steps()
+    if steps is None:
+        return []
+    names = overview_words.steps(language)
+    kept = [row for row in records(steps) if row.deals or row.cents or row.step in ("opening", "closing")]
+    labels, amounts = tuple(names[row.step] for row in kept), tuple(row.amount for row in kept)
+    told = _("The open pipeline went from {start} to {end}.", start=language.money(amounts[0], at.currency),
+             end=language.money(amounts[-1], at.currency))  # fmt: skip
+    title = _("What moved this week")
+    chart = Chart("waterfall", title, labels, (Series(title, amounts),), money(at.currency), told, (0, len(kept) - 1))
+    columns = (Column(_("Step")), Column(_("Amount"), money(at.currency)), Column(_("Deals"), COUNT))
+    rows = tuple((label, row.amount, int(row.deals)) for label, row in zip(labels, kept, strict=True))
+    return [chart, Grid(_("Steps of the movement; they add up"), columns, rows)]
+
+
+def _parts(at: Overview, language: Language) -> list[Part]:
+    found, titles = at.parts(), overview_words.titles(language)
+    if found.empty:
+        return []
+    rows = tuple((str(row.label), *(_plain(getattr(row, name)) for name in OF_PLACES)) for row in records(found))
+    columns = (Column(language._("Whose numbers"), TEXT), *(Column(titles[name], _format(name, at.currency)) for name in OF_PLACES))
+    caption = language._("{period}, most revenue first; open pipeline as of now", period=language.span(*at.period))
+    return [Grid(caption, columns, rows)]
+
+
+def _months(at: Overview, language: Language) -> list[Part]:
+    _, rows, history = language._, at.forecast(), at.months()
+    past = history[history["month"].dt.date < rows["period_start"].min()] if len(rows) else history
+    past = past.tail(MONTHS)
+    if past.empty and rows.empty:
+        return []
+    names = (*(language.month(day.date(), True) for day in past["month"]), *(language.month(day, True) for day in rows["period_start"]))
+    booked, ahead = tuple(past["amount"]), tuple(rows["amount"])
+    gap: tuple[None, ...] = (None,) * len(booked)
+    series = [Series(_("booked"), (*booked, *(None,) * len(ahead)))]
+    if ahead:
+        series.append(Series(_("forecast"), (*gap, *ahead), (*gap, *rows["lo80"]), (*gap, *rows["hi80"]), _("80 % interval"), ahead=True))
+    alt = _("Monthly revenue, the last {n} months and the forecast; the numbers are in the table below.", n=len(past))
+    columns = (Column(_("Month")), Column(_("Kind")), *(Column(name, money(at.currency)) for name in (_("Revenue"), "80 % –", "80 % +")))
+    table = [(name, _("booked"), amount, None, None) for name, amount in zip(names, booked, strict=False)]
+    table += [
+        (name, _("forecast"), row.amount, row.lo80, row.hi80) for name, row in zip(names[len(booked) :], records(rows), strict=True)
+    ]
+    return [Chart("line", _("Month by month"), names, tuple(series), money(at.currency), alt),
+            Grid(_("Months of the chart, forecast first"), columns, tuple(table))]  # fmt: skip

@@ -53,6 +53,9 @@ browser:
 	@command -v chromium >/dev/null || { echo "installing chromium for the browser tests"; \
 	  (apt-get update -qq && apt-get install -y -qq chromium chromium-driver) >/dev/null 2>&1 || \
 	  echo "no chromium here: the browser tests will be skipped and say so"; }
+	@test -f $(VENV)/axe/node_modules/axe-core/axe.min.js || ! command -v npm >/dev/null || \
+	  npm install --silent --no-audit --no-fund --prefix $(VENV)/axe axe-core@4.14.1 >/dev/null 2>&1 || \
+	  echo "axe-core is not to be had from npm here: an older one is used"
 
 lock: $(VENV)/.uv   ## resolve pyproject.toml again: requirements.lock (names, versions, hashes) and environment.yml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --no-header --no-annotate \

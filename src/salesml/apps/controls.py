@@ -33,7 +33,8 @@ def snapshot(
     tab_bar = f'<div class="lm-TabBar"><ul class="lm-TabBar-content">{tabs}</ul></div>'
     waiting = '<p class="soft controls" role="status">Getting ready…</p>'
     body = re.sub(r' id="\w+"', "", first)
-    screen = f'<div class="widget-tab">{tab_bar}<div class="widget-tab-contents">{body}</div></div>'
+    many = " many" if len(screens) > 3 else ""
+    screen = f'<div class="widget-tab{many}">{tab_bar}<div class="widget-tab-contents">{body}</div></div>'
     return f'<div id="snapshot" class="app">{heading}{above or waiting}{screen}{footing}</div>'
 
 

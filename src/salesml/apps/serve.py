@@ -240,10 +240,12 @@ def _drawn(workspace: Workspace, app: App) -> Callable[[str, str], str]:
     """The picture of an app as a function of language code and query; what the reader can mend is shown in its place."""
 
     def draw(code: str, query: str) -> str:
+        language = Language(code)
         try:
-            return app.picture(workspace, Language(code), query)
+            return app.picture(workspace, language, query)
         except SalesmlError as error:
-            return f'<div id="snapshot" class="app">{theme.notice(escape(str(error)))}</div>'
+            heading = f"<h1>{escape(workspace.settings.name)} · {escape(app.title(language))}</h1>"
+            return f'<div id="snapshot" class="app">{heading}{theme.notice(escape(str(error)))}</div>'
 
     return draw
 

@@ -146,6 +146,21 @@ def test_the_app_answers_to_its_controls_and_its_address(workspace):
     assert '<div id="snapshot"' in made.snapshot()
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_opens_its_meaning_and_the_rows_it_is_counted_from(workspace, at, name):
+    english = Language()
+    closed = overview.picture(workspace, english, "")
+    assert f"figure={name}" in closed and 'id="behind"' not in closed
+    shown = overview.picture(workspace, english, f"?figure={name}")
+    assert overview_words.meanings(english)[name] in text_of(shown).replace("&#x27;", "'")
+    rows = at.behind(name, 10**6)
+    if name in ("revenue", "bookings", "deals_created", "activities"):
+        assert rows["counted"].sum() == pytest.approx(float(at.figures().set_index("measure").loc[name, "now"]))
+    first = rows.iloc[0]
+    assert str(first["who"]) in text_of(shown) and str(first["what"]).split(" #")[0] in text_of(shown)
+    assert "figure=" not in re.search(r'<section aria-labelledby="behind">.*?</section>', shown, re.DOTALL)[0]
+
+
 def test_hostile_names_stay_text(at):
     evil = at.board.deals.head(1).assign(name="<script>alert(1)</script>", warned=True)
     board = at.board.__class__(**{**vars(at.board), "deals": evil})

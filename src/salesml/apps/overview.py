@@ -13,7 +13,7 @@ from salesml.apps import address, controls, frame, theme
 from salesml.apps import overview_screens as screens
 from salesml.apps.data import Shelf
 from salesml.apps.language import Language, chosen
-from salesml.apps.overview_data import Overview, overview
+from salesml.apps.overview_data import FIGURES, Overview, overview
 from salesml.apps.page import Page
 from salesml.errors import SalesmlError
 from salesml.figures import movement
@@ -45,7 +45,8 @@ def picture(workspace: Workspace, language: Language, query: str) -> str:
     offered: frame.Offered = {"place": (language._("Whose numbers"), _places(at, language)), "as_of": _days(at, language)}
     values = {"place": f"{at.place.level}:{at.place.key}", "as_of": at.board.as_of}
     above = frame.ignored(asked, language) + frame.form(offered, values, filters, language)
-    shown = screens.screen(at, language, cards_of(at.workspace), _link(at, language, f"/{NAME}"), _other(language))
+    figure = asked.values.get("figure")
+    shown = screens.screen(at, language, cards_of(at.workspace), _link(at, language, f"/{NAME}"), _other(language), figure)
     return (
         f'<div id="picture" class="app"><style>{movement.STYLE}</style>{_heading(at, language)}{above}'
         f'<div class="card">{shown}</div>{_files(at, language)}{_footing(at, language)}</div>'
@@ -55,10 +56,11 @@ def picture(workspace: Workspace, language: Language, query: str) -> str:
 def filters_of(workspace: Workspace, at: Overview | None = None) -> list[address.Filter]:
     """What an address may ask for; without an overview any place and any day, for which of them there are is not known yet."""
     if at is None:
-        return [address.Filter("place", str), address.instant("as_of", workspace)]
+        return [address.Filter("place", str), address.instant("as_of", workspace), address.choice("figure", FIGURES)]
     return [
         address.choice("place", {f"{one.level}:{one.key}" for one in at.places}),
         address.instant("as_of", workspace, at.found.instants or [at.board.as_of]),
+        address.choice("figure", FIGURES),
     ]
 
 
@@ -96,10 +98,17 @@ def _footing(at: Overview, language: Language) -> str:
 
 
 def _link(at: Overview, language: Language, page: str) -> Callable[[str], str]:
-    """The way to another place at the same instant."""
+    """The way to another place at the same instant, or to what is behind a figure ("figure:bookings") at the same place."""
     newest = not at.found.instants or at.board.as_of == at.found.instants[0]
     filters = filters_of(at.workspace, at)
-    return lambda place: page + address.write({"place": place, "as_of": None if newest else at.board.as_of}, filters, language.code)
+    here = f"{at.place.level}:{at.place.key}"
+
+    def way(to: str) -> str:
+        kind, _, name = to.partition(":")
+        asked = {"place": here, "figure": name or None} if kind == "figure" else {"place": to}
+        return page + address.write({**asked, "as_of": None if newest else at.board.as_of}, filters, language.code)
+
+    return way
 
 
 def _other(language: Language) -> Callable[[str, str], str]:
@@ -125,6 +134,7 @@ class OverviewApp:
         parts = [self.heading, self.note, controls.bar(self.place, self.as_of), card, self.layout, self.footing, self.page]
         self.root = widgets.VBox(parts).add_class("app").add_class("plain")
         self._drawing = False
+        self._figure: str | None = None
         self._load(None, "")
         for control in (self.place, self.as_of):
             control.observe(lambda _: None if self._drawing else self._chosen(), "value")
@@ -141,6 +151,7 @@ class OverviewApp:
         """Show what the page's address asks for, in the language it or else the reader's browser names."""
         self.language = chosen(languages, address.asked_language(query))
         asked = address.read(query, filters_of(self.workspace))
+        self._figure = asked.values.get("figure")
         self._load(asked.values.get("as_of"), asked.values.get("place", ""))
         self.note.value = frame.ignored(address.read(query, filters_of(self.workspace, self.at)), self.language)
 
@@ -175,7 +186,7 @@ class OverviewApp:
     def _draw(self) -> None:
         cards = tuple(name for name, box in self.cards.items() if box.value)
         link = _link(self.at, self.language, "")
-        shown = screens.screen(self.at, self.language, cards, link, _other(self.language))
+        shown = screens.screen(self.at, self.language, cards, link, _other(self.language), self._figure)
         self.shown.value = f"<style>{movement.STYLE}</style>{shown}"
 
     def _save(self) -> None:

@@ -113,6 +113,16 @@ class Overview:
         back = compare(self.book, names, self.period, year, where=self.where)
         return beside.assign(year=back["before"].to_numpy())
 
+    def behind(self, name: str, most: int) -> pd.DataFrame:
+        """The rows a figure of the period is counted from, the greatest first (`slices.drill`); of attainment those of revenue."""
+        asked = "revenue" if name == "quota_attainment" else name
+        rows = drill(self.book, asked, where=self.where, period=self.period, most=most)
+        labels = dict(zip(self.book.names["rep"], self.book.labels["rep"], strict=True))
+        accounts = dict(zip(self.book.names["account"], self.book.labels["account"], strict=True))
+        named = rows["name"] if "name" in rows else pd.Series(None, rows.index, dtype="object")
+        other = rows["account"].map(accounts) if "account" in rows else rows.get("activity_type", named)
+        return rows.assign(what=named.fillna(other), who=rows["rep"].map(labels))
+
     def steps(self) -> pd.DataFrame | None:
         """How the open pipeline moved in the last seven days (`movement.waterfall`); None where nothing was known a week ago."""
         try:

@@ -8,6 +8,7 @@ from html import escape
 
 import pandas as pd
 
+from salesml.analytics.measures import MEASURES, Measure
 from salesml.apps import overview_words, theme
 from salesml.apps.data import records
 from salesml.apps.language import Language
@@ -15,7 +16,7 @@ from salesml.apps.overview_data import FIGURES, MONTHS, OF_PLACES, Overview
 from salesml.figures import movement as moves
 from salesml.figures.pipeline import bar, fan
 
-NEEDS = 5
+NEEDS, BEHIND = 5, 10
 SIZES = (("wide", MONTHS, 1040, 300), ("middle", MONTHS, 640, 280), ("narrow", 6, 330, 240))
 
 
@@ -31,17 +32,27 @@ def card_titles(language: Language) -> dict[str, str]:
 CARDS = tuple(card_titles(Language()))
 
 
-def screen(at: Overview, language: Language, cards: tuple[str, ...], link: Callable[[str], str], app: Callable[[str, str], str]) -> str:
-    """The screen as HTML: the answer, then cards in their order.
+def screen(
+    at: Overview,
+    language: Language,
+    cards: tuple[str, ...],
+    link: Callable[[str], str],
+    app: Callable[[str, str], str],
+    figure: str | None = None,
+) -> str:
+    """The screen as HTML: the answer, what is behind a figure where one was opened, then cards in their order.
 
-    link: the address of the overview at a place ("region:East"); app: that of another app at a deal or a screen.
+    link: the address of the overview at a place ("region:East") or with a figure opened ("figure:bookings", "figure:" to close it); app:
+    that of another app at a deal or a screen.
     """
-    made = {"figures": figures, "why": why, "months": months}
+    made = {"why": why, "months": months}
     titles = card_titles(language)
-    parts = [answer(at, language)]
+    parts = [answer(at, language), *([behind(at, language, figure, link, app)] if figure else [])]
     for name in cards:
         if name == "needs":
             body = needs(at, language, app)
+        elif name == "figures":
+            body = figures(at, language, link)
         elif name == "parts":
             body = parts_of(at, language, link)
         else:
@@ -84,7 +95,36 @@ def answer(at: Overview, language: Language) -> str:
     return "".join([*parts, f'<p class="soft">{told}</p>'])
 
 
-def figures(at: Overview, language: Language) -> str:
+def behind(at: Overview, language: Language, name: str, link: Callable[[str], str], app: Callable[[str, str], str]) -> str:
+    """What a figure means, what it rests on, and the rows it is counted from."""
+    _, unit, rows = language._, MEASURES[name].unit, at.behind(name, BEHIND)
+    base = MEASURES["revenue" if name == "quota_attainment" else name]
+    day = str(base.at) if isinstance(base, Measure) else "on"
+    told = []
+    for row in rows.to_dict("records"):
+        deal = row.get("opportunity_id")
+        what = escape(str(row["what"]))
+        is_open = isinstance(deal, str) and row.get("status") == "open"
+        linked = f'<a href="{escape(app("pipeline", str(deal)))}">{what}</a>' if is_open else what
+        if unit == "share" and name != "quota_attainment":
+            counted = _("counts") if row["counted"] else _("does not count")
+        else:
+            counted = overview_words.value(language, "revenue" if name == "quota_attainment" else name, row["counted"], at.currency)
+        when = language.day(pd.Timestamp(row[day]).date(), short=True)
+        told.append([linked, escape(str(row["who"])), when, escape(counted)])
+    title, meaning = overview_words.titles(language)[name], overview_words.meanings(language)[name]
+    heads = [_("What"), _("Rep"), _("Day"), _("Counts as")]
+    caption = _("The first {n} rows it is counted from, greatest first", n=language.number(len(told)))
+    shown = theme.table(caption, heads, told, numbers=(3,), kind="cards") if told else f'<p class="soft">{escape(_("No row."))}</p>'
+    source = _("{period}; lake state {head}, as it is known now.", period=language.span(*at.period), head=at.found.tables.head.id)
+    close = f'<p><a href="{escape(link("figure:"))}">{escape(_("Close"))}</a></p>'
+    return (
+        f'<section aria-labelledby="behind"><h2 id="behind">{escape(title)}</h2><p>{escape(meaning)}</p>'
+        f'<p class="soft">{escape(source)}</p>{shown}{close}</section>'
+    )
+
+
+def figures(at: Overview, language: Language, link: Callable[[str], str]) -> str:
     """Each figure beside the period before and the year before, with what it means a click away."""
     _, titles, meanings = language._, overview_words.titles(language), overview_words.meanings(language)
     rows = []
@@ -93,7 +133,8 @@ def figures(at: Overview, language: Language) -> str:
         year = overview_words.value(language, row.measure, row.year, at.currency)
         shown = overview_words.value(language, row.measure, row.now, at.currency)
         mark = f'<span class="{kind}">{escape(told)}</span>' if kind else escape(told)
-        rows.append([escape(titles[row.measure]), escape(shown), mark, escape(year)])
+        name = f'<a href="{escape(link(f"figure:{row.measure}"))}">{escape(titles[row.measure])}</a>'
+        rows.append([name, escape(shown), mark, escape(year)])
     heads = [_("Figure"), language.span(*at.period), _("Beside the quarter before"), _("A year before")]
     shown = theme.table(_("In {currency}; what is better is green", currency=at.currency), heads, rows, numbers=(1, 3), kind="beside")
     listed = "".join(f"<dt>{escape(titles[name])}</dt><dd>{escape(meanings[name])}</dd>" for name in FIGURES)

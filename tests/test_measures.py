@@ -44,7 +44,8 @@ last as (
 )
 select l.opportunity_id, coalesce(l.status, 'open') as status, l.amount, l.stage, l.date_told - 1 as pushes,
   date_diff('microsecond', l.created_at, as_of_) // 86400000000 as age_days,
-  date_diff('microsecond', l.stage_at, as_of_) // 86400000000 as stage_days, l.owner_id as rep, l.segment, l.source, l.product_id as product,
+  date_diff('microsecond', l.stage_at, as_of_) // 86400000000 as stage_days,
+  l.owner_id as rep, l.segment, l.source, l.product_id as product,
   l.created_at::date as created_on, case when coalesce(l.status, 'open') != 'open' then l.status_at::date end as closed_on, l.close_date,
   date_diff('microsecond', l.created_at, l.status_at) // 86400000000 as cycle_days,
   coalesce(u.region, a.region, '(no region)') as region, coalesce(u.team_id, '(none)') as team
@@ -85,7 +86,8 @@ with ranked as (
     lead(place) over (partition by opportunity_id order by rank) as next_place
   from placed
 ), ended as (
-  select opportunity_id, any_value(stage_now) as stage, min(moment) as entered_at, max(until) as left_at, arg_max(next_status, rank) as then_,
+  select opportunity_id, any_value(stage_now) as stage, min(moment) as entered_at, max(until) as left_at,
+    arg_max(next_status, rank) as then_,
     any_value(place) as place, arg_max(next_place, rank) as next_place
   from runs where status = 'open' group by opportunity_id, run
 )
@@ -204,7 +206,7 @@ class Account:
             "response_hours": lambda: hours.median() if len(hours) else None, "answered_share": lambda: ratio(len(hours), len(mail)),
             "revenue": lambda: total(within(self.revenue, "on_day")),
             "weighted_pipeline": lambda: sum(
-                (Decimal(round(int(round(a * 100)) * p)) / 100 for a, p in zip(scored["amount"], scored["probability"], strict=True)),
+                (Decimal(round(round(a * 100) * p)) / 100 for a, p in zip(scored["amount"], scored["probability"], strict=True)),
                 Decimal(0),
             ),
             "open_age_days": lambda: open_["age_days"].mean() if len(open_) else None,

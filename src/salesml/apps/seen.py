@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,6 +20,8 @@ from salesml.workflows.sight import sight
 from salesml.workspace import Workspace
 
 LEVELS = ("region", "team", "rep")
+KEPT, FRESH_S = 4, 60.0
+"""Boards kept, and for how many seconds at most."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,34 @@ def see(workspace: Workspace, as_of: dt.datetime | None = None, place: str = "")
     A place that is not there or not his to see is the whole. Raises NotEnoughData in an empty lake, BadParameter for a user without sight.
     """
     found = shelf(workspace)
-    at = board(workspace, found, as_of)
-    book = book_of(workspace, at.as_of, tables=found.tables)
+    at, book = _boards.get(workspace, found, as_of)
     sees = sight(at.view, current_user(workspace))
     offered = places(book, sees)
     return Seen(workspace, found, at, book, sees, {one.name: one for one in offered}.get(place, offered[0]), offered)
+
+
+class _Boards:
+    """The last boards with their books, so that another place or card of the same state is drawn without reading the lake again."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[object, ...], tuple[Board, Book]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, workspace: Workspace, found: Shelf, as_of: dt.datetime | None) -> tuple[Board, Book]:
+        """The board of a state of the lake as of an instant; a minute old at most, for what users adjust may end in between."""
+        reigning = tuple(found.scores["model_version"].head(1))
+        key = (workspace.root, found.tables.head.id, reigning, as_of, time.time() // FRESH_S)
+        with self._lock:
+            if key not in self._kept:
+                at = board(workspace, found, as_of)
+                self._kept[key] = at, book_of(workspace, at.as_of, tables=found.tables)
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+
+_boards = _Boards()
 
 
 def places(book: Book, sees: frozenset[str] | None) -> tuple[Place, ...]:

@@ -65,6 +65,19 @@ def bar(share: float, kind: str = "plain") -> str:
     return f'<span class="bar {kind}" aria-hidden="true"><span style="width:{100 * min(max(share, 0), 1):.1f}%"></span></span>'
 
 
+def strip(low: float, value: float, high: float, line: float, left: float, right: float) -> str:
+    """An interval as a band with its value as a point, and a dashed line beside them, on a scale from left to right; decoration."""
+    width = right - left
+
+    def at(place: float) -> float:
+        return 100 * min(max((place - left) / width, 0), 1) if width > 0 else 50.0
+
+    drawn = f'<span class="band" style="left:{at(low):.1f}%;width:{at(high) - at(low):.1f}%"></span>'
+    drawn += f'<span class="point" style="left:{at(value):.1f}%"></span>'
+    drawn += f'<span class="quota" style="left:{at(line):.1f}%"></span>' if math.isfinite(line) else ""
+    return f'<span class="strip" aria-hidden="true">{drawn}</span>'
+
+
 def push(effect: float, greatest: float) -> str:
     """A bar from the middle to the right (for) or left (against), in proportion to the greatest effect; decoration."""
     share = 50 * min(abs(effect) / greatest, 1) if greatest else 0

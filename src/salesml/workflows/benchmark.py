@@ -105,10 +105,9 @@ def benchmark_reps(
     found = benchmark(book, there, names, chosen, seed=seed)
     asked = MEASURES[names[0]]
     unit = unit_of(asked, book.currency)
-    months = (months_later(min(chosen[1], first).replace(day=1), -MONTHS), min(chosen[1], first).replace(day=1))
-    trends, series = _trends(book, there, names[0], months, seed)
+    trends, series = trends_of(book, there, names[0], min(chosen[1], first).replace(day=1), seed)
     try:
-        best, apart = _apart(book, view, there, chosen, seed)
+        best, apart = practices_of(book, view, there, chosen, seed)
         lacking = ""
     except NotEnoughData as lack:
         best, apart, lacking = (), pd.DataFrame(columns=DIFFERENCES), f"What the best do differently cannot be told: {lack}"
@@ -151,9 +150,13 @@ def period_of(told: str, fiscal_year_start: int = 1) -> tuple[dt.date, dt.date]:
     raise BadParameter(f"{told!r} is no period; write 2026-Q2, 2026-04, 2026 or 2026-01-01..2026-07-01")
 
 
-def _apart(
-    book: Book, view: View, there: pd.DataFrame, chosen: tuple[dt.date, dt.date], seed: int
+def practices_of(
+    book: Book, view: View, there: pd.DataFrame, chosen: tuple[dt.date, dt.date], seed: int = 0
 ) -> tuple[tuple[str, ...], pd.DataFrame]:
+    """Names of the quarter of reps that win most often in a period, and how they work otherwise (`benchmark_behaviour.differences`).
+
+    there: reps at work (`benchmark_groups.reps`). Raises NotEnoughData where no deal closed in the period or too little is known.
+    """
     by = benchmark(book, there, ["win_rate"], chosen, periods=0, seed=seed).rows
     if by["shrunken"].isna().all():
         raise NotEnoughData("no deal closed in the period")
@@ -162,10 +165,12 @@ def _apart(
     return tuple(there.set_index("rep")["name"].reindex(best)), apart
 
 
-def _trends(
-    book: Book, there: pd.DataFrame, name: str, months: tuple[dt.date, dt.date], seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Trends and series of the company, teams and reps; no series of stocks and of what is made of others."""
+def trends_of(book: Book, there: pd.DataFrame, name: str, until: dt.date, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Trends (TRENDS) and monthly series of the company, teams and reps, of the MONTHS before a first of month.
+
+    Stocks and what is made of other measures have no series, so that nothing is told of them.
+    """
+    months = (months_later(until, -MONTHS), until)
     asked = MEASURES[name]
     labels = dict(zip(there["rep"], there["name"], strict=True))
     teams = sorted(there["team"].dropna().unique())

@@ -9,7 +9,7 @@ import app_rows
 import pytest
 from app_rows import LATER
 from browser import browser, errors, faint, outside, overlaps, prefer, serving, sideways, until
-from deal_stories import DAY, told_company
+from deal_stories import DAY
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from test_app import quarter_by_hand
@@ -41,9 +41,9 @@ def address(scored) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def desk(tiny_workspace, tmp_path_factory) -> Iterator[str]:
+def desk(told_workspace, tmp_path_factory) -> Iterator[str]:
     """The address of the app of a company whose deals are scored by a registered model."""
-    made = told_company(tiny_workspace, tmp_path_factory.mktemp("desk") / "company")
+    made = app_rows.copied(told_workspace, tmp_path_factory.mktemp("desk"))
     score_deals(made, DAY, 2)
     with serving(made.root) as found:
         yield found

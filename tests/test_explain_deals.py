@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
-from deal_stories import DAY, told_company
+from deal_stories import DAY
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
@@ -27,14 +27,14 @@ from salesml.workflows.explain_deals import explain_deal, tell
 from salesml.workspace import Workspace
 
 
-@pytest.fixture(scope="module")
-def company(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return told_company(tiny_workspace, tmp_path_factory.mktemp("explain") / "company")
+@pytest.fixture
+def company(told_workspace: Workspace) -> Workspace:
+    return told_workspace
 
 
 @pytest.fixture(scope="module")
-def frames(company: Workspace) -> DealFrames:
-    return deal_frames(company, DAY, 2)
+def frames(told_workspace: Workspace) -> DealFrames:
+    return deal_frames(told_workspace, DAY, 2)
 
 
 def wording(**units: str) -> Wording:

@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONDONTWRITEBYTECODE  # kernels and servers would compile all they import, each anew
 
 .PHONY: help demo test quick judge bench lint setup lock environment clean
 

@@ -41,11 +41,16 @@ def browser(width: int, height: int = 900, dark: bool = False) -> Iterator[webdr
         try:
             size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
             driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-            scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+            prefer(driver, dark)
             yield driver
         finally:
             driver.quit()
+
+
+def prefer(driver: webdriver.Chrome, dark: bool) -> None:
+    """From now on the reader prefers dark, or light, pages."""
+    scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
 
 
 @contextlib.contextmanager

@@ -14,7 +14,10 @@ from salesml.workspace import Workspace
 
 os.environ.setdefault("NIXTLA_NUMBA_CACHE", "1")
 os.environ.pop("COLUMNS", None)  # a console made while it is set keeps that width, whatever a test asks for
-LONGEST = ("test_demo", "test_trial", "test_series_bar", "test_train_few", "test_deal_bars", "test_notebooks")
+LONGEST = (
+    "test_demo", "test_train_few", "test_trial", "test_notebooks", "test_deal_bars", "test_series_bar", "test_lead_bars",
+    "test_apps_browser", "test_app_browser", "test_apps_axe", "test_runner", "test_world_truth", "test_deals",
+)  # fmt: skip
 """Files begun first, so that no process is left with one of them while the other is done."""
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -82,6 +85,18 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         forecast_revenue(made, months=3, prophet=False)
 
     return Workspace.open(_once(tmp_path_factory, "small", make))
+
+
+@pytest.fixture(scope="session")
+def told_workspace(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A tiny company whose deals have stories (see deal_stories); tests must not write to it."""
+
+    def make(root: Path) -> None:
+        from deal_stories import told_company
+
+        told_company(tiny_workspace, root)
+
+    return Workspace.open(_once(tmp_path_factory, "told", make))
 
 
 @pytest.fixture(scope="session")

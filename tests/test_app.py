@@ -277,11 +277,15 @@ def test_the_snapshot_has_the_answer_without_any_script(app):
     assert "<script" not in snapshot and "id=" not in snapshot.replace('id="snapshot"', "")
 
 
-def test_the_app_does_not_import_what_only_training_needs():
-    heavy = {"mlflow", "catboost", "sklearn", "plotly", "prophet", "shap", "statsforecast"}
-    check = f"import sys, salesml.apps.pipeline; print(sorted({heavy} & set(sys.modules)))"
+def test_an_app_does_not_import_what_only_training_needs_nor_the_front_what_only_kernels_need():
+    training = {"mlflow", "catboost", "sklearn", "plotly", "prophet", "shap", "statsforecast"}
+    kernels = {"jupyter_server", "nbformat", "voila"}
+    check = (
+        f"import sys, salesml.apps.pipeline; print(sorted({training} & set(sys.modules)));"
+        f"import salesml.apps.serve; print(sorted({kernels} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split() == ["[]", "[]"]
 
 
 def test_the_chart_draws_every_number_and_tells_itself():

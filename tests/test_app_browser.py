@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import app_rows
 import pytest
 from app_rows import LATER
-from browser import browser, errors, faint, outside, overlaps, serving, sideways, until
-from deal_stories import DAY, told_company
+from browser import browser, errors, faint, outside, overlaps, prefer, serving, sideways, until
+from deal_stories import DAY
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from test_app import quarter_by_hand
@@ -21,6 +21,10 @@ from salesml.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 SCREENS = ("Landing", "Deals", "Deal story")
+UNNAMED = (
+    "return [...document.querySelectorAll('select, input, button')].filter("
+    "e => !(e.labels?.[0]?.textContent || e.textContent || e.getAttribute('aria-label') || '').trim()).map(e => e.outerHTML)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +41,9 @@ def address(scored) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def desk(tiny_workspace, tmp_path_factory) -> Iterator[str]:
+def desk(told_workspace, tmp_path_factory) -> Iterator[str]:
     """The address of the app of a company whose deals are scored by a registered model."""
-    made = told_company(tiny_workspace, tmp_path_factory.mktemp("desk") / "company")
+    made = app_rows.copied(told_workspace, tmp_path_factory.mktemp("desk"))
     score_deals(made, DAY, 2)
     with serving(made.root) as found:
         yield found
@@ -65,9 +69,9 @@ def plain(shown: str) -> str:
     return re.sub(r"\s+", " ", shown)
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
 def test_every_screen_is_whole_and_true(address, scored, width, dark):
+    """The page comes to a reader who prefers light, or dark; on every screen the reader changes his mind twice."""
     expected = quarter_by_hand(scored, LATER, "company")
     answer = plain(
         f"is heading for USD {text.amount(expected['amount'])}, 80 % interval USD {text.amount(expected['lo80'])}"
@@ -76,12 +80,19 @@ def test_every_screen_is_whole_and_true(address, scored, width, dark):
     told = {"Landing": answer, "Deals": f"of {len(deals)} open deals", "Deal story": "Why this P(win)"}
     with browser(width, dark=dark) as driver:
         open_app(driver, address)
+        assert driver.execute_script(UNNAMED) == []
+        roles = [len(driver.find_elements(By.CSS_SELECTOR, f".app [role={role}]")) for role in ("tablist", "tab", "tabpanel")]
+        assert roles == [1, 3, 3]
+        assert driver.title == "Pipeline and forecast"
+        assert driver.execute_script("return document.documentElement.lang") == "en"
         for screen in SCREENS:
             go(driver, screen, told[screen])
             assert len(driver.find_elements(By.CSS_SELECTOR, "#snapshot")) == 0
             assert sideways(driver) == 0, f"{screen} scrolls sideways at {width} px"
             assert overlaps(driver) == [], screen
-            assert faint(driver) == [], screen
+            for scheme in (not dark, dark):
+                prefer(driver, scheme)
+                assert faint(driver) == [], (screen, scheme)
         assert driver.execute_script("return document.documentElement.clientWidth") == pytest.approx(width, abs=16)
         assert errors(driver) == []
         assert outside(driver) == []
@@ -147,24 +158,6 @@ def test_the_keyboard_alone_leads_to_a_deal_s_story(address, width):
         name = focused().text
         focused().send_keys(Keys.ENTER)
         until(lambda: focused().get_attribute("id") == "story" and focused().text == name, "the story of the deal")
-
-
-def test_every_control_has_a_name(address):
-    with browser(1280) as driver:
-        open_app(driver, address)
-        unnamed = driver.execute_script(
-            "return [...document.querySelectorAll('select, input, button')].filter("
-            "e => !(e.labels?.[0]?.textContent || e.textContent || e.getAttribute('aria-label')).trim()).length"
-        )
-        assert unnamed == 0
-        roles = driver.execute_script(
-            "return ['tablist', 'tab', 'tabpanel'].map(r => document.querySelectorAll(`.app [role=${r}]`).length)"
-        )
-        assert roles == [1, 3, 3]
-        assert (
-            driver.title == "Pipeline and forecast"
-            and driver.execute_script("return document.documentElement.lang") == "en"
-        )
 
 
 def test_a_page_whose_widgets_did_not_come_is_asked_for_again(address):

@@ -6,7 +6,8 @@ import datetime as dt
 
 import pandas as pd
 import pytest
-from deal_stories import DAY, told_company
+from deal_stories import DAY
+from deal_versions import copied
 from test_app import listed, words
 
 from salesml.apps import deals, pipeline
@@ -23,9 +24,9 @@ from salesml.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
-def company(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def company(told_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A tiny company scored by a small deal model as of two days a week apart, the later one with an adjustment."""
-    made = told_company(tiny_workspace, tmp_path_factory.mktemp("desk") / "company")
+    made = copied(told_workspace, tmp_path_factory.mktemp("desk") / "company")
     for day in ("2026-04-29", DAY):
         score_deals(made, day, 2)
     deal = deal_frames(made, DAY, 2).now.index[1]

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from test_app import words
 from typer.testing import CliRunner
 
-from salesml.apps import address, catalogue, frame, live, pipeline, proxy, serve, snapshots
+from salesml.apps import address, catalogue, frame, kernels, pipeline, proxy, serve, snapshots
 from salesml.apps.address import Asked
 from salesml.apps.catalogue import App
 from salesml.apps.data import ALL_REGIONS
@@ -215,29 +215,29 @@ def test_the_front_serves_the_apps_on_this_machine_only(workspace, monkeypatch, 
 def test_a_kernel_that_waits_is_not_idle_and_the_oldest_gives_way(monkeypatch):
     ended: list[str] = []
 
-    async def end(kernels: live.Kernels, kernel_id: str) -> None:
+    async def end(manager: kernels.Kernels, kernel_id: str) -> None:
         ended.append(kernel_id)
-        del kernels._kernels[kernel_id]
+        del manager._kernels[kernel_id]
 
-    async def begin(kernels: live.Kernels, name: str) -> str:
-        kernels._kernels[name] = type("Kernel", (), {"last_activity": len(kernels._kernels)})()
+    async def begin(manager: kernels.Kernels, name: str) -> str:
+        manager._kernels[name] = type("Kernel", (), {"last_activity": len(manager._kernels)})()
         return name
 
     for name, function in (("start_kernel", begin), ("shutdown_kernel", end), ("cull_kernel_if_idle", end)):
-        monkeypatch.setattr(live.AsyncMappingKernelManager, name, function)
+        monkeypatch.setattr(kernels.AsyncMappingKernelManager, name, function)
 
     async def story() -> None:
-        kernels = live.Kernels(most=2)
+        manager = kernels.Kernels(most=2)
         waits = asyncio.get_running_loop().create_future()
         waits.set_result({"kernel_id": "warm"})
-        kernels._pools = {"pipeline.ipynb": [waits]}
+        manager._pools = {"pipeline.ipynb": [waits]}
         for name in ("warm", "first", "second"):
-            await kernels.start_kernel(name=name)
+            await manager.start_kernel(name=name)
         assert ended == [], "a kernel that waits is not a reader's"
-        await kernels.start_kernel(name="third")
+        await manager.start_kernel(name="third")
         assert ended == ["first"]
         for name in ("warm", "second"):
-            await kernels.cull_kernel_if_idle(name)
+            await manager.cull_kernel_if_idle(name)
         assert ended == ["first", "second"]
 
     asyncio.run(story())

@@ -111,7 +111,7 @@ def test_filters_need_no_kernel_and_the_first_press_brings_the_live_page(address
         until(lambda: west in body(driver), "the deals of West, before the widgets are there")
         until(lambda: live(driver), "the widgets")
         assert driver.current_url == f"{address}pipeline?region=West&screen=deals&lang=es"
-        assert driver.switch_to.active_element.text == "Deals", "the focus is where it was"
+        until(lambda: driver.switch_to.active_element.text == "Deals", "the focus where it was")
         assert driver.find_elements(By.CSS_SELECTOR, "#picture, #snapshot") == []
         assert whole(driver) == WHOLE
         driver.find_element(By.XPATH, "//select[option='East']/option[.='East']").click()

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from deal_stories import GROWTH
 from scipy.special import logit
 
 import salesml
 from salesml.errors import BadInput, BadParameter, NotEnoughData
 from salesml.features.deals import DEALS
 from salesml.lake import Lake, visible
+from salesml.models import competing_risks
 from salesml.models.deals import blocks, label, settling_days
 from salesml.workflows.deals import MODEL, score_deals, training_table
 from salesml.workflows.train_deals import train_deals
@@ -137,9 +139,12 @@ def test_the_certificate_holds_what_was_measured_and_travels_with_the_version(sm
 
 
 @pytest.mark.slow
-def test_a_variant_goes_by_nothing_that_a_rep_could_set(tiny_workspace: Workspace, tmp_path: Path) -> None:
+def test_a_variant_goes_by_nothing_that_a_rep_could_set(
+    tiny_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from salesml.registry import catalog
 
+    monkeypatch.setattr(competing_risks, "tuned", lambda *_: dict.fromkeys(competing_risks.HEADS, GROWTH))
     workspace = Workspace.create(tmp_path / "variant")
     tables = Lake(tiny_workspace).open()
     Lake(workspace).ingest({name: tables.rows(name) for name in ("opportunity", "activity", "account", "user")}, origin="t")

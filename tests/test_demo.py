@@ -12,6 +12,8 @@ from conftest import shared_data
 
 from salesml.errors import BadInput
 from salesml.lake import Lake, visible
+from salesml.registry import catalog
+from salesml.workflows.deals import MODEL
 from salesml.workflows.recognise import recognised
 from salesml.workspace import Workspace
 
@@ -39,13 +41,30 @@ def test_demo_on_the_simulated_company(tmp_path: Path) -> None:
         assert f"{tmp_path / 'demo'} {command}" in shown.replace("\n", " ")
 
 
+@pytest.fixture(scope="module")
+def maven(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What the demo shows on a CRM's export without signal, and its workspace."""
+    root = tmp_path_factory.mktemp("demo") / "maven"
+    return demo(root, "--data", str(shared_data("maven_crm"))), root
+
+
 @pytest.mark.slow
-def test_demo_on_an_export_without_signal_says_so_first(tmp_path: Path) -> None:
-    folder = shared_data("maven_crm")
-    shown = demo(tmp_path / "maven", "--data", str(folder))
+def test_demo_on_an_export_without_signal_says_so_first(maven: tuple[str, Path]) -> None:
+    shown, root = maven
     assert "There is no usable signal about who wins in this data" in shown
-    page = (tmp_path / "maven" / "reports" / "weekly_report.html").read_text(encoding="utf-8")
+    page = (root / "reports" / "weekly_report.html").read_text(encoding="utf-8")
     assert "No model surely tells winners apart better than plain rates" in page
+
+
+@pytest.mark.slow
+def test_no_lift_is_claimed_on_that_export(maven: tuple[str, Path]) -> None:
+    workspace = Workspace.open(maven[1])
+    champion = catalog.champion(workspace, MODEL)
+    assert champion is not None and champion.baseline, "the deal model is not promoted"
+    version = next(version for version in catalog.versions(workspace, MODEL) if version.kind == "competing_risks")
+    certificate = catalog.load(workspace, MODEL, version.number).certificate
+    assert certificate is not None and certificate.figure("auc").lo < 0.55
+    assert certificate.figure("explained").hi < 0.03, "how old a deal is tells a little, not enough"
 
 
 @pytest.mark.parametrize(("folder", "name"), [("maven_crm", "maven"), ("bpic2012", "bpic2012"), ("iowa_liquor_b2b", "iowa")])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
-from deal_stories import DAY, told_company
+from deal_stories import DAY
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
@@ -27,14 +27,14 @@ from salesml.workflows.explain_deals import explain_deal, tell
 from salesml.workspace import Workspace
 
 
-@pytest.fixture(scope="module")
-def company(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return told_company(tiny_workspace, tmp_path_factory.mktemp("explain") / "company")
+@pytest.fixture
+def company(told_workspace: Workspace) -> Workspace:
+    return told_workspace
 
 
 @pytest.fixture(scope="module")
-def frames(company: Workspace) -> DealFrames:
-    return deal_frames(company, DAY, 2)
+def frames(told_workspace: Workspace) -> DealFrames:
+    return deal_frames(told_workspace, DAY, 2)
 
 
 def wording(**units: str) -> Wording:
@@ -221,8 +221,8 @@ def test_shares_of_a_step_are_those_counted_by_hand(company, frames):
     assert row["share_with"] == pytest.approx(np.mean(list(here[True].values())))
 
 
-def test_a_baseline_has_one_factor_and_a_plain_rate_none(company):
-    by_stage = explain_deal(company, deal_frames(company, DAY).now.index[0], DAY)
+def test_a_baseline_has_one_factor_and_a_plain_rate_none(company, frames):
+    by_stage = explain_deal(company, frames.now.index[0], DAY)
     assert by_stage.baseline and by_stage.kind == "group_rate" and by_stage.timing is None
     assert by_stage.reasons["feature"].dropna().tolist() == ["stage"] and len(by_stage.similar)
     plain_rate = explain_deal(company, by_stage.deal, DAY, model=3)
@@ -231,13 +231,12 @@ def test_a_baseline_has_one_factor_and_a_plain_rate_none(company):
     assert "The score goes by no feature" in plain_rate.likeness
 
 
-def test_deals_without_a_story_are_named(company):
+def test_deals_without_a_story_are_named(frames):
     with pytest.raises(BadParameter, match="deal 'D-none' is not known as of 2026-05-06"):
-        explain_deal(company, "D-none", DAY)
-    states = deal_frames(company, DAY).states
-    closed = states.index[states["status"].eq("won")][0]
+        tell(frames, "D-none")
+    closed = frames.states.index[frames.states["status"].eq("won")][0]
     with pytest.raises(BadParameter, match=f"deal '{closed}' is won as of 2026-05-06; only an open deal"):
-        explain_deal(company, closed, DAY)
+        tell(frames, closed)
 
 
 def test_without_decided_deals_the_story_says_so(company):
@@ -251,11 +250,11 @@ def test_without_decided_deals_the_story_says_so(company):
     assert story.recommendation.startswith("The records of past deals favour no step")
 
 
-def test_the_command_tells_the_story(company):
-    deal = deal_frames(company, DAY, 2).now.index[0]
+def test_the_command_tells_the_story(company, frames):
+    deal = frames.now.index[0]
     line = [sys.executable, "-m", "salesml.cli", "-w", str(company.root), "explain", "deal", deal, "--as-of", DAY, "--model", "2"]
     shown = subprocess.run(line, capture_output=True, text=True, check=True).stdout
-    story = explain_deal(company, deal, DAY, 2)
+    story = tell(frames, deal)
     for told in (story.sentence, *story.reasons["sentence"], story.change_words, story.likeness, story.recommendation):
         assert plain(told) in plain(shown)
     assert "P(won this quarter)" in plain(shown)

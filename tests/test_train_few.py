@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
+from deal_versions import copied
+from registry_models import GOOD
 
-from salesml.errors import NotEnoughData
 from salesml.lake import Lake
 from salesml.registry import catalog
+from salesml.workflows import train_few as fitting
 from salesml.workflows.deals import MODEL, score_deals, training_table
-from salesml.workflows.train_deals import DealTraining, train_deals
 from salesml.workflows.train_few import FewTraining, train_few, train_what_fits
 from salesml.workspace import Workspace
 
@@ -30,10 +31,8 @@ def young(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_few_outcomes_get_an_answer_that_says_what_it_rests_on(young: Workspace) -> None:
-    with pytest.raises(NotEnoughData):
-        train_deals(young)
     trained = train_what_fits(young)
-    assert isinstance(trained, FewTraining)
+    assert isinstance(trained, FewTraining), "there are not enough outcomes for blocks in time order"
     assert trained.champion.kind == "handful" and trained.champion.baseline
     known = training_table(young)
     assert f"{known.groups.nunique():,} outcomes" in trained.sentence
@@ -43,14 +42,17 @@ def test_few_outcomes_get_an_answer_that_says_what_it_rests_on(young: Workspace)
         assert scored["probability"].nunique() == 1 and trained.sentence.startswith("Base rate")
 
 
+def test_many_outcomes_are_trained_on_in_blocks(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = object()
+    monkeypatch.setattr(fitting, "train_deals", lambda *given: (told, *given))
+    assert train_what_fits(workspace, "2026-01-05", 3, False) == (told, workspace, "2026-01-05", 3, False)
+
+
 @pytest.mark.slow
 def test_a_model_that_passed_the_gate_stays_champion(small_workspace: Workspace, tmp_path: Path) -> None:
-    workspace = Workspace.create(tmp_path / "own")
-    tables = Lake(small_workspace).open()
-    Lake(workspace).ingest({name: tables.rows(name) for name in ("opportunity", "activity", "account", "user")}, origin="t")
-    trained = train_what_fits(workspace)
-    assert isinstance(trained, DealTraining)
+    workspace = copied(small_workspace, tmp_path / "own")
+    model = next(version for version in catalog.versions(workspace, MODEL) if not version.baseline)
+    catalog.promote(workspace, MODEL, model.number, by="ada", evidence=GOOD)
     few = train_few(workspace)
     champion = catalog.champion(workspace, MODEL)
-    assert champion is not None
-    assert champion.number == (trained.version.number if trained.promoted else few.version.number)
+    assert champion is not None and champion.number == few.champion.number == model.number < few.version.number

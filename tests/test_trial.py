@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from salesml.world import drawer
 SOURCE = Path(trial.__file__).parents[1]
 
 
+@functools.cache
 def imported(package: str) -> set[str]:
     """Modules of salesml that a package reaches by import statements, wherever they stand in its files."""
     files = sorted((SOURCE / package).rglob("*.py")) or [SOURCE / f"{package}.py"]

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pandas as pd
 import pyarrow as pa
 import pytest
-from deal_stories import DAY, told_company
+from deal_stories import DAY
 
 from salesml.contracts import table
 from salesml.errors import BadParameter, UnknownName
@@ -20,8 +20,8 @@ from salesml.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
-def frames(tiny_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> DealFrames:
-    return deal_frames(told_company(tiny_workspace, tmp_path_factory.mktemp("what_if") / "company"), DAY, 2)
+def frames(told_workspace: Workspace) -> DealFrames:
+    return deal_frames(told_workspace, DAY, 2)
 
 
 def recorded(frames: DealFrames, deal: str, **fields: object) -> pd.Series:

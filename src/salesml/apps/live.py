@@ -10,10 +10,6 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
-from traitlets import Integer
 
 from salesml.apps.frame import LIVE
 from salesml.workspace import Workspace
@@ -24,33 +20,10 @@ HERE = Path(__file__).parent
 OWN_ASSETS_ONLY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
 
 
-class Kernels(AsyncMappingKernelManager):
-    """Kernels of which those waiting for a reader are not taken for idle, and never more than `most` with a reader."""
-
-    most = Integer(12, help="Kernels that readers may have at a time; the one untouched longest gives way.").tag(config=True)
-
-    def _waiting(self) -> set[str]:
-        """Kernels started ahead of their readers."""
-        tasks = [task for pool in getattr(self, "_pools", {}).values() for task in pool]
-        return {task.result()["kernel_id"] for task in tasks if task.done() and not task.cancelled() and task.exception() is None}
-
-    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
-        """End a kernel that has been idle for too long, unless it waits for its first reader."""
-        if kernel_id not in self._waiting():
-            await super().cull_kernel_if_idle(kernel_id)
-
-    async def start_kernel(self, **options: Any) -> str:  # type: ignore[override]
-        """Start a kernel; where there are too many, the one untouched longest is ended first."""
-        taken = sorted(set(self.list_kernel_ids()) - self._waiting(), key=lambda one: self._kernels[one].last_activity)
-        for one in taken[: max(0, len(taken) - self.most + 1)]:
-            await self.shutdown_kernel(one)
-        return await super().start_kernel(**options)
-
-
 def start(workspace: Workspace, notebooks: Path, port: int, idle: int, warm: Mapping[str, int], most: int) -> subprocess.Popen[bytes]:
     """Start the server of a folder of notebooks at a port of 127.0.0.1; it ends by itself when its standard input is closed.
 
-    `idle`: seconds after which an unused kernel is ended; `warm`: by app how many kernels wait for readers; `most`: see Kernels.
+    `idle`: seconds after which an unused kernel is ended; `warm`: by app how many kernels wait for readers; `most`: see kernels.Kernels.
     """
     pools = {"default": {"pool_size": 0}} | {f"{name}.ipynb": {"pool_size": size} for name, size in warm.items()}
     options = [
@@ -66,7 +39,7 @@ def start(workspace: Workspace, notebooks: Path, port: int, idle: int, warm: Map
         "--preheat_kernel=True",
         "--pool_size=0",
         f"--VoilaKernelManager.kernel_pools_config={pools}",
-        f"--VoilaConfiguration.multi_kernel_manager_class={__name__}.{Kernels.__name__}",
+        f"--VoilaConfiguration.multi_kernel_manager_class={__package__}.kernels.Kernels",
         f"--Kernels.most={most}",
         f"--MappingKernelManager.cull_idle_timeout={idle}",
         f"--MappingKernelManager.cull_interval={max(2, idle // 10)}",

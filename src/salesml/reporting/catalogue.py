@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-
 import salesml
 from salesml.errors import UnknownName, WorkspaceError
 
@@ -60,6 +58,8 @@ def topic(stem: str) -> str:
 
 
 def _headline(path: Path) -> tuple[str, str]:
+    import nbformat
+
     cells = nbformat.read(path, as_version=4).cells
     source = cells[0].source if cells else ""
     title, question = re.match(r"# *(.+)", source), QUESTION.search(source)

@@ -33,7 +33,7 @@ class App:
 
 APPS = {
     "overview": App(lambda language: language._("Overview"), overview.picture, document=overview_export.document),
-    "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture, translated=False),
+    "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture),
     "forecast": App(lambda language: language._("Forecast"), forecast.picture, translated=False),
     "leads": App(lambda language: language._("Leads"), leads.picture, translated=False),
 }

@@ -56,6 +56,7 @@ def activities(board: Board, language: Language, touches: pd.DataFrame) -> str:
     for row in records(touches.head(ACTIVITIES)):
         when = language.day(board.workspace.local_date(row.occurred_at.to_pydatetime()))
         kind = escape(_kinds(language).get(str(row.type), str(row.type)))
+        kind = kind[:1].upper() + kind[1:]
         told = _("{activity} from the customer", activity=kind) if row.direction == "inbound" else kind
         subject = "" if pd.isna(row.subject) else f": {escape(str(row.subject))}"
         items.append(f"<li><time>{when}</time>{told}{subject}</li>")

@@ -11,11 +11,14 @@ import pandas as pd
 import pytest
 
 from salesml.analytics.slices import measure
-from salesml.apps import overview, overview_screens, overview_words
+from salesml.apps import overview_screens, overview_words
 from salesml.apps.language import CODES, Language
-from salesml.apps.overview_data import COMPANY, FIGURES, Overview, period_of, places, same_length
+from salesml.apps.overview import OVERVIEW
+from salesml.apps.overview_data import FIGURES, Overview, period_of, same_length
 from salesml.apps.overview_data import overview as read
-from salesml.lake import visible
+from salesml.apps.placed import Ways
+from salesml.apps.placed_live import PlacedApp
+from salesml.apps.seen import COMPANY, places
 from salesml.state import layouts, users
 from salesml.state.users import current_user
 from salesml.workspace import Workspace
@@ -43,12 +46,12 @@ def text_of(html: str) -> str:
 def test_the_answer_is_the_forecast_of_the_place_and_its_quota(workspace, at):
     landing, english = at.landing(), Language()
     assert landing is not None
-    shown = overview.picture(workspace, english, "")
+    shown = OVERVIEW.picture(workspace, english, "")
     for amount in (landing.amount, landing.lo80, landing.hi80):
         assert english.money(amount, at.currency) in shown
     region = next(one for one in at.places if one.level == "region")
     part = read(workspace, place=f"region:{region.key}")
-    assert part.landing().amount < landing.amount and english.money(part.landing().amount, at.currency) in overview.picture(
+    assert part.landing().amount < landing.amount and english.money(part.landing().amount, at.currency) in OVERVIEW.picture(
         workspace, english, f"?place=region:{region.key}"
     )
     parts = [read(workspace, place=f"region:{one.key}") for one in at.places if one.level == "region"]
@@ -102,7 +105,7 @@ def test_a_rep_sees_his_own_numbers_and_nobody_elses(workspace, at, monkeypatch)
     assert set(mine.parts()["key"]) <= {one.key for one in mine.places}
     other = next(one for one in at.places if one.level == "rep" and one.key != rep.key)
     assert read(workspace, place=f"rep:{other.key}").place == COMPANY
-    shown = overview.picture(workspace, Language(), f"?place=rep:{other.key}")
+    shown = OVERVIEW.picture(workspace, Language(), f"?place=rep:{other.key}")
     assert other.label not in text_of(shown).replace(f"rep:{other.key}", "") and "left out" in shown
     needs = mine.needs(100)
     assert set(needs["owner"]) <= {rep.label}
@@ -111,7 +114,7 @@ def test_a_rep_sees_his_own_numbers_and_nobody_elses(workspace, at, monkeypatch)
 @pytest.mark.parametrize("code", CODES)
 def test_it_speaks_the_readers_language_with_its_numbers(workspace, at, code):
     language = Language(code)
-    shown = overview.picture(workspace, language, "")
+    shown = OVERVIEW.picture(workspace, language, "")
     assert language.money(at.landing().amount, at.currency) in shown
     for name, title in overview_screens.card_titles(language).items():
         assert f'id="card-{name}">{title}<' in shown.replace("&#x27;", "'")
@@ -123,15 +126,15 @@ def test_it_speaks_the_readers_language_with_its_numbers(workspace, at, code):
 
 def test_a_layout_decides_which_cards_there_are_and_where(workspace):
     mine = current_user(workspace)
-    layouts.save(workspace, mine, "overview", layouts.OPENING, ["months", "figures"], {}, known=overview_screens.CARDS)
-    shown = overview.picture(workspace, Language(), "")
+    layouts.save(workspace, mine, "overview", layouts.OPENING, ["months", "figures"], {}, known=OVERVIEW.known)
+    shown = OVERVIEW.picture(workspace, Language(), "")
     assert re.findall(r'<h2 id="card-(\w+)"', shown) == ["months", "figures"]
     layouts.remove(workspace, mine, "overview", layouts.OPENING)
-    assert re.findall(r'<h2 id="card-(\w+)"', overview.picture(workspace, Language(), "")) == list(overview_screens.CARDS)
+    assert re.findall(r'<h2 id="card-(\w+)"', OVERVIEW.picture(workspace, Language(), "")) == list(OVERVIEW.known)
 
 
 def test_the_app_answers_to_its_controls_and_its_address(workspace):
-    made = overview.OverviewApp(workspace)
+    made = PlacedApp(OVERVIEW, workspace)
     whole = made.shown.value
     region = next(value for _, value in made.place.options if value.startswith("region:"))
     made.place.value = region
@@ -141,7 +144,7 @@ def test_the_app_answers_to_its_controls_and_its_address(workspace):
     made.cards["months"].value = False
     assert 'id="card-months"' not in made.shown.value
     made._save()
-    assert "months" not in layouts.opening(workspace, current_user(workspace), "overview", known=overview_screens.CARDS).cards
+    assert "months" not in layouts.opening(workspace, current_user(workspace), "overview", known=OVERVIEW.known).cards
     layouts.remove(workspace, current_user(workspace), "overview", layouts.OPENING)
     assert '<div id="snapshot"' in made.snapshot()
 
@@ -149,9 +152,9 @@ def test_the_app_answers_to_its_controls_and_its_address(workspace):
 @pytest.mark.parametrize("name", FIGURES)
 def test_each_figure_opens_its_meaning_and_the_rows_it_is_counted_from(workspace, at, name):
     english = Language()
-    closed = overview.picture(workspace, english, "")
+    closed = OVERVIEW.picture(workspace, english, "")
     assert f"figure={name}" in closed and 'id="behind"' not in closed
-    shown = overview.picture(workspace, english, f"?figure={name}")
+    shown = OVERVIEW.picture(workspace, english, f"?figure={name}")
     assert overview_words.meanings(english)[name] in text_of(shown).replace("&#x27;", "'")
     rows = at.behind(name, 10**6)
     if name in ("revenue", "bookings", "deals_created", "activities"):
@@ -165,12 +168,12 @@ def test_hostile_names_stay_text(at):
     evil = at.board.deals.head(1).assign(name="<script>alert(1)</script>", warned=True)
     board = at.board.__class__(**{**vars(at.board), "deals": evil})
     here = Overview(**{**vars(at), "board": board})
-    shown = overview_screens.needs(here, Language(), lambda *_: "#")
+    shown = overview_screens.needs(here, Language(), Ways("", {}, [], "en"))
     assert "<script>" not in shown and (here.needs(5).empty or "&lt;script&gt;" in shown)
 
 
 def test_places_are_those_with_deals(at):
-    offered = places(at.book, None, visible(at.found.tables, at.board.as_of))
+    offered = places(at.book, None)
     assert offered[0] == COMPANY and len(set(offered)) == len(offered)
     reps = measure(at.book, ["deals_created"], by=["rep"])
     assert {one.key for one in offered if one.level == "rep"} == {name for name in reps["rep"] if not name.startswith("(")}
@@ -180,11 +183,10 @@ def test_places_are_those_with_deals(at):
 def test_the_exported_document_has_the_screens_own_numbers(workspace, at, tmp_path):
     from openpyxl import load_workbook
 
-    from salesml.apps.overview_export import document
     from salesml.reporting.document import Chart, Figures, Grid
     from salesml.reporting.to_excel import to_excel
 
-    made = document(workspace, Language(), "")
+    made = OVERVIEW.document(workspace, Language(), "")
     assert Language().money(at.landing().amount, at.currency) in made.answer and "<" not in made.answer
     figures = next(part for part in made.parts if isinstance(part, Figures))
     now = at.figures()["now"].tolist()
@@ -200,7 +202,7 @@ def test_the_exported_document_has_the_screens_own_numbers(workspace, at, tmp_pa
     regions = [row for part in parts for row in part.rows if row[0] in set(at.parts()["label"])]
     numbers = {value for value in cells if isinstance(value, int | float)}
     assert len(regions) == len(at.parts()) and {float(row[1]) for row in regions} <= numbers
-    german = document(workspace, Language("de"), "")
+    german = OVERVIEW.document(workspace, Language("de"), "")
     assert german.locale == "de" and german.answer != made.answer
 
 

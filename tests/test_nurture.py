@@ -592,6 +592,7 @@ def nurtured(company: Company, one: Programme, count: int = 3_000) -> list[str]:
 def test_own_programme_effect_values_and_learning_from_the_log(company, tmp_path):
     one = programme(tmp_path, TWO_STEPS + "context: [{feature: employees, at_least: [100]}]\n")
     nurtured(company, one)
+    assert programmes(company.workspace, START) == [], "what is decided at an instant is not known before it"
     with pytest.raises(NotEnoughData, match="0 leads that can be judged"):
         nurture_effect(company.workspace, one.name, START + 20 * DAY, one.within_days)
     found = nurture_effect(company.workspace, one.name, START + 40 * DAY, one.within_days)

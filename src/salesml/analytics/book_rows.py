@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from salesml.analytics import revenue
 from salesml.analytics.lead_sources_money import in_own_currency
-from salesml.analytics.stages import CLOSED, timeline, visits
+from salesml.analytics.stages import CLOSED, ORDER, timeline, visits
 from salesml.lake import View
 from salesml.lake.asof import local_time
 
@@ -47,6 +47,7 @@ def read_deals(view: View, people: pd.DataFrame, rates: pd.DataFrame) -> tuple[p
     settings = view.tables.workspace.settings
     rows = view.state("opportunity", _STATE, since=["status", "stage"], changes=["close_date"])
     rows = rows.filter(~ibis.coalesce(rows.deleted, False)).drop("deleted")
+    rows = rows.mutate(**_money(rows, settings.currency))
     rows = view.with_state(rows, "account", "account_id", ["region", "industry", "country"], prefix="account_")
     rows = view.with_state(rows, "product", "product_id", ["family"], prefix="product_")
     found = view.frame(rows).rename(columns={**_RENAMED, "account_industry": "industry", "account_country": "country",
@@ -56,7 +57,7 @@ def read_deals(view: View, people: pd.DataFrame, rates: pd.DataFrame) -> tuple[p
     as_of = pd.Timestamp(view.as_of)
     closed_at = found["status_since"].where(closed)
     at = closed_at.fillna(as_of)
-    cents, unconverted = _cents(found["amount"], found["currency"], at, rates, settings.currency)
+    cents, unconverted = _cents(found, at, rates, settings.currency)
     region = people["region"].reindex(found["rep"]).reset_index(drop=True)
     return found.assign(
         status=status,
@@ -75,16 +76,19 @@ def read_deals(view: View, people: pd.DataFrame, rates: pd.DataFrame) -> tuple[p
     ), unconverted
 
 
-def _cents(amounts: pd.Series, currency: pd.Series, at: pd.Series, rates: pd.DataFrame, own: str) -> tuple[pd.Series, dict[str, int]]:
-    """Whole cents of one's own currency (Int64), and how many amounts by currency no rate is known for."""
-    known = amounts.notna()
-    abroad = known & currency.notna() & currency.ne(own)
-    cents = pd.Series(pd.NA, amounts.index, dtype="Int64")
-    home = known & ~abroad
-    cents[home] = np.array([int(amount.scaleb(2)) for amount in amounts[home]], dtype="int64")
+def _money(rows: Any, own: str) -> dict[str, Any]:
+    """Columns in place of amount: cents in one's own currency where `home`, else `amount`: exact decimals take long to read."""
+    home = ibis.coalesce(rows.currency, own) == own
+    known = {"home": home & rows.amount.notnull(), "cents": ibis.coalesce(ibis.ifelse(home, (rows.amount * 100).cast("int64"), None), 0)}
+    return {**known, "amount": ibis.ifelse(home, None, rows.amount)}
+
+
+def _cents(found: pd.DataFrame, at: pd.Series, rates: pd.DataFrame, own: str) -> tuple[pd.Series, dict[str, int]]:
+    """Whole cents of one's own currency (Int64), and how many amounts by currency no rate is known for; of rows with `_money`."""
+    cents, abroad, currency = found["cents"].astype("Int64").where(found["home"]), found["amount"].notna(), found["currency"]
     if abroad.any():
         asked = rates.assign(at=rates["occurred_at"])
-        cents[abroad] = in_own_currency(amounts[abroad], currency[abroad], at[abroad], asked, own)
+        cents[abroad] = in_own_currency(found["amount"][abroad], currency[abroad], at[abroad], asked, own)
     lacking = currency[abroad & cents.isna()].value_counts()
     return cents, {str(code): int(count) for code, count in lacking.items()}
 
@@ -105,9 +109,10 @@ def read_stays(view: View, row_of: pd.Series, zone: str) -> pd.DataFrame:
     """Stays in a stage, with the row of their deal."""
     stays = visits(timeline(view))
     ends = {"advanced": 1, "won": 1, "returned": 2, "lost": 3, "no_decision": 3}
-    found = stays[stays["opportunity_id"].isin(row_of.index)].reset_index(drop=True)
+    deal = row_of.index.get_indexer(pd.Index(stays["opportunity_id"]))
+    found = stays[deal >= 0].reset_index(drop=True)
     return found.assign(
-        deal=found["opportunity_id"].map(row_of).astype("int32"),
+        deal=row_of.to_numpy()[deal[deal >= 0]],
         entered_on=_day(found["entered_at"], zone),
         left_on=_day(found["left_at"], zone),
         days=np.floor(found["days"]).astype("int64"),
@@ -118,14 +123,13 @@ def read_stays(view: View, row_of: pd.Series, zone: str) -> pd.DataFrame:
 def read_due(view: View, deals: pd.DataFrame, row_of: pd.Series, fiscal_year_start: int, zone: str) -> pd.DataFrame:
     """Deals due in a period by the close date that stood when it began, and whether they ended in it."""
     facts = view.facts("opportunity").filter(lambda rows: rows.close_date.notnull())
-    order = ["opportunity_id", "occurred_at", "known_at", "source_row", "change_id"]
-    told = view.frame(facts.select(*order, "close_date")).sort_values(order, ignore_index=True)
-    told = told[told["opportunity_id"].isin(row_of.index)].reset_index(drop=True)
-    told["until"] = told.groupby("opportunity_id")["occurred_at"].shift(-1)
-    told["deal"] = told["opportunity_id"].map(row_of).astype("int32")
+    ids = _ids(row_of)
+    rows = facts.inner_join(ids, facts.opportunity_id == ids["_deal"]).order_by("deal", *ORDER[1:])
+    told = view.frame(rows.select("deal", "occurred_at", close_date=rows.close_date.cast("timestamp")))
+    told["until"] = told["occurred_at"].shift(-1).where(told["deal"].eq(told["deal"].shift(-1)))
     closed_on = deals["closed_on"].to_numpy()[told["deal"]].astype("datetime64[D]")
     state, cents = deals["state"].to_numpy()[told["deal"]], deals["cents"].array[told["deal"].to_numpy()]
-    month = pd.to_datetime(told["close_date"]).to_numpy().astype("datetime64[M]")
+    month = told["close_date"].to_numpy().astype("datetime64[M]")
     offset = (month.astype("int64") - (fiscal_year_start - 1)) % 3
     parts = []
     assert view.as_of is not None
@@ -143,10 +147,15 @@ def read_due(view: View, deals: pd.DataFrame, row_of: pd.Series, fiscal_year_sta
     return pd.concat(parts, ignore_index=True)
 
 
+def _ids(row_of: pd.Series) -> Any:
+    """The rows of deals (`deal`) by their ids (`_deal`), to be joined."""
+    return ibis.memtable(pa.table({"_deal": pa.array(row_of.index, pa.string()), "deal": pa.array(row_of.to_numpy(), pa.int32())}))
+
+
 def read_activities(view: View, row_of: pd.Series, zone: str) -> pa.Table:
     """Every activity in the order of time, with the deal it belongs to and, of a customer's message, the seconds until it was answered."""
     facts = view.facts("activity")
-    ids = ibis.memtable(pa.table({"_deal": pa.array(row_of.index, pa.string()), "deal": pa.array(row_of.to_numpy(), pa.int32())}))
+    ids = _ids(row_of)
     rows = facts.left_join(ids, facts.opportunity_id == ids["_deal"])
     on = (rows.occurred_at if zone == "UTC" else local_time(rows.occurred_at, zone)).date()
     asked = rows.order_by("occurred_at", "activity_id").select(
@@ -188,8 +197,10 @@ def read_earned(
     facts = view.with_state(facts, "account", "account_id", ["region", "industry", "country"], prefix="account_")
     columns = ["revenue_id", "opportunity_id", "account_id", "product_id", "owner_id", "amount", "currency", "occurred_at",
                "account_region", "account_industry", "account_country"]  # fmt: skip
-    found = view.frame(facts.select(*columns)).sort_values("revenue_id", ignore_index=True)
-    cents, _ = _cents(found["amount"], found["currency"], found["occurred_at"], rates, view.tables.workspace.settings.currency)
+    own = view.tables.workspace.settings.currency
+    facts = facts.select(*columns).mutate(**_money(facts, own))
+    found = view.frame(facts).sort_values("revenue_id", ignore_index=True)
+    cents, _ = _cents(found, found["occurred_at"], rates, own)
     at = found["opportunity_id"].map(row_of)
     of_deal = deals.reindex(at.to_numpy()).reset_index(drop=True)
     rep = found["owner_id"].fillna(of_deal["rep"])

@@ -22,7 +22,8 @@ NO_STAGE = "(no stage)"
 YEAR = 365.0
 RESAMPLES = 400
 EARLY, SOON, LEAST_STAYS = 7.0, 30.0, 30
-_ORDER = ["opportunity_id", "occurred_at", "known_at", "source_row", "change_id"]
+ORDER = ("opportunity_id", "occurred_at", "known_at", "source_row", "change_id")
+"""The order of a deal's changes: of two of one instant the later known counts last."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,11 @@ def timeline(view: View) -> pd.DataFrame:
     stage_order (of a stage told here).
     """
     assert view.as_of is not None, "the timeline is asked of an instant"
-    facts = view.facts("opportunity").select(*_ORDER, "stage", "stage_order", "status", "amount")
+    facts = view.facts("opportunity")
+    told = ["opportunity_id", "occurred_at", "stage", "stage_order", "status"]
     gone = view.state("opportunity", ["deleted"]).filter(lambda rows: ibis.coalesce(rows.deleted, False))
-    rows = view.frame(facts.anti_join(gone, "opportunity_id")).sort_values(_ORDER, ignore_index=True)
+    kept = facts.anti_join(gone, "opportunity_id").order_by(*ORDER)
+    rows = view.frame(kept.select(*told, amount=kept.amount.cast("float64")))
     as_of = pd.Timestamp(view.as_of)
     rows["at"] = rows["occurred_at"].mask(rows["occurred_at"] > as_of, as_of)
     return _told(rows, as_of)
@@ -65,14 +68,15 @@ def timeline(view: View) -> pd.DataFrame:
 
 def _told(rows: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     deal = rows["opportunity_id"]
-    status = rows.groupby(deal)["status"].ffill().fillna("open")
+    same = deal.ne(deal.shift()).cumsum()  # rows of a deal lie together
+    status = rows["status"].groupby(same).ffill().fillna("open")
     over = status.isin(CLOSED)
     told = {
-        "stage": rows["stage"].mask(over).groupby(deal).ffill(),
-        "amount": rows["amount"].astype("float64").mask(over).groupby(deal).ffill(),
+        "stage": rows["stage"].mask(over).groupby(same).ffill(),
+        "amount": rows["amount"].mask(over).groupby(same).ffill(),
         "stage_order": rows["stage_order"].where(rows["stage"].notna()),
     }
-    until = rows.groupby(deal)["at"].shift(-1).fillna(as_of)
+    until = rows["at"].groupby(same).shift(-1).fillna(as_of)
     return pd.DataFrame({"opportunity_id": deal, "at": rows["at"], "until": until, "status": status, **told})
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from salesml.apps import forecast, leads, overview, overview_export, pipeline
+from salesml.apps import forecast, leads, pipeline
 from salesml.apps.language import Language
+from salesml.apps.overview import OVERVIEW
+from salesml.apps.placed import Placed
 from salesml.reporting.document import Document
 from salesml.workspace import Workspace
 
@@ -31,8 +34,12 @@ class App:
     document: Told | None = None
 
 
+def _placed(title: Callable[[Language], str], app: Placed[Any]) -> App:
+    return App(title, app.picture, document=app.document)
+
+
 APPS = {
-    "overview": App(lambda language: language._("Overview"), overview.picture, document=overview_export.document),
+    "overview": _placed(lambda language: language._("Overview"), OVERVIEW),
     "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture),
     "forecast": App(lambda language: language._("Forecast"), forecast.picture, translated=False),
     "leads": App(lambda language: language._("Leads"), leads.picture, translated=False),

@@ -12,15 +12,11 @@ from salesml.analytics import pipeline
 from salesml.analytics.book import Book
 from salesml.analytics.movement import waterfall
 from salesml.analytics.slices import Period, compare, drill, measure, previous, year_before
-from salesml.apps.data import Board, Shelf, board, shelf
+from salesml.apps.seen import LEVELS, Seen, see
 from salesml.errors import NotEnoughData
-from salesml.lake import View
-from salesml.state.users import current_user
 from salesml.workflows.books import book_of
-from salesml.workflows.sight import sight
 from salesml.workspace import Workspace
 
-LEVELS = ("region", "team", "rep")
 FIGURES = ("revenue", "quota_attainment", "bookings", "win_rate", "average_deal", "cycle_days", "slip_rate", "deals_created", "activities",
            "response_hours")  # fmt: skip
 OF_PLACES = ("revenue", "quota_attainment", "pipeline", "win_rate")
@@ -28,78 +24,10 @@ WEEK, LEAST_DAYS, MONTHS = dt.timedelta(days=7), 28, 12
 
 
 @dataclass(frozen=True)
-class Place:
-    """Whose numbers: the company (level "company"), a region, a team or a rep, by key; `label` is what to show."""
+class Overview(Seen):
+    """Everything of the screen. period: the fiscal quarter so far, or the last whole one where it is younger than four weeks."""
 
-    level: str
-    key: str
-    label: str
-
-    @property
-    def where(self) -> dict[str, list[str]]:
-        """The slice of the book."""
-        return {} if self.level == "company" else {self.level: [self.key]}
-
-
-COMPANY = Place("company", "company", "")
-
-
-@dataclass(frozen=True)
-class Overview:
-    """Everything of the screen, for one reader: what he may not see is in none of it.
-
-    book: as of the instant; `sees`: reps the reader may see (None: all); place: whose numbers; places: what there is to choose. period: the
-    fiscal quarter so far, or the last whole one where it is younger than four weeks.
-    """
-
-    workspace: Workspace
-    found: Shelf
-    board: Board
-    book: Book
-    sees: frozenset[str] | None
-    place: Place
-    places: tuple[Place, ...]
     period: Period
-
-    @property
-    def where(self) -> dict[str, list[str]]:
-        """The slice of the book that the place and the reader's sight leave."""
-        if self.sees is None:
-            return self.place.where
-        allowed = [name for name in self.book.names["rep"] if name in self.sees]
-        if self.place.level == "rep":
-            return {"rep": [name for name in allowed if name == self.place.key]}
-        return {**self.place.where, "rep": allowed}
-
-    @property
-    def currency(self) -> str:
-        """The workspace's currency."""
-        return self.book.currency
-
-    @property
-    def quarter(self) -> Period:
-        """The fiscal quarter that the instant lies in."""
-        return self.board.quarter
-
-    def landing(self) -> pipeline.Landing | None:
-        """Where the quarter of the place lands, as forecast; None without a forecast, and for a part that no forecast is made for."""
-        if self.sees is not None and self.place.level != "rep":
-            return None
-        rows = self.board.forecast
-        rows = rows[(rows["entity_type"] == self.place.level) & ((self.place.level == "company") | (rows["entity_id"] == self.place.key))]
-        return pipeline.landing(self.months(), rows.sort_values("period_start"), self.quarter) if len(rows) else None
-
-    def forecast(self) -> pd.DataFrame:
-        """Forecast rows of the place, in the order of time."""
-        rows = self.board.forecast
-        mine = (rows["entity_type"] == self.place.level) & ((self.place.level == "company") | (rows["entity_id"] == self.place.key))
-        return rows[mine].sort_values("period_start") if self.landing() is not None else rows[:0]
-
-    def months(self) -> pd.DataFrame:
-        """Revenue of whole months: month, amount."""
-        rows = measure(self.book, ["revenue"], where=self.where, every="month")
-        rows = rows[rows["period"] < pd.Timestamp(self.book.day.replace(day=1))]
-        return rows.rename(columns={"period": "month", "revenue": "amount"})
 
     def now(self) -> pd.DataFrame:
         """Open pipeline, coverage, quota and revenue of the quarter: one row."""
@@ -143,9 +71,8 @@ class Overview:
 
     def needs(self, most: int) -> pd.DataFrame:
         """Open deals with a warning sign, those with most at stake first (`pipeline.attention`)."""
-        deals = self.board.deals
-        rows = set(drill(self.book, "open_deals", where=self.where, most=1_000_000)["opportunity_id"])
-        return deals[deals["warned"] & deals["opportunity_id"].isin(rows)].head(most)
+        deals = self.deals()
+        return deals[deals["warned"]].head(most)
 
     def quota(self) -> Decimal | None:
         """The quota of the quarter; None where none is set."""
@@ -154,30 +81,9 @@ class Overview:
 
 
 def overview(workspace: Workspace, as_of: dt.datetime | None = None, place: str = "") -> Overview:
-    """The overview for the current user as of an instant (default: the newest there is); place as "level:key", "" for all he may see.
-
-    A place that is not there or not his to see is the whole. Raises NotEnoughData in an empty lake, BadParameter for a user without sight.
-    """
-    found = shelf(workspace)
-    at = board(workspace, found, as_of)
-    book = book_of(workspace, at.as_of, tables=found.tables)
-    sees = sight(at.view, current_user(workspace))
-    offered = places(book, sees, at.view)
-    chosen = {f"{one.level}:{one.key}": one for one in offered}.get(place, offered[0])
-    return Overview(workspace, found, at, book, sees, chosen, offered, period_of(book.day, at.quarter))
-
-
-def places(book: Book, sees: frozenset[str] | None, view: View) -> tuple[Place, ...]:
-    """The company, then every region with its teams and their reps that have deals, quota or revenue and that the reader may see."""
-    rows = measure(book, ["deals_created"], by=["region", "team", "rep"])
-    rows = rows[rows["rep"].isin(sees)] if sees is not None else rows
-    labels = {level: dict(zip(book.names[level], book.labels[level], strict=True)) for level in LEVELS}
-    found = [COMPANY]
-    for row in rows.sort_values(list(LEVELS)).to_dict("records"):
-        levels = [level for level in LEVELS if level == "region" or not row[level].startswith("(")]
-        named = [Place(level, row[level], labels[level][row[level]]) for level in levels]
-        found += [one for one in named if one not in found]
-    return tuple(found)
+    """The overview for the current user as of an instant (default: the newest there is); place and errors as `see`."""
+    found = see(workspace, as_of, place)
+    return Overview(**vars(found), period=period_of(found.book.day, found.quarter))
 
 
 def period_of(day: dt.date, quarter: Period) -> Period:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
 from decimal import Decimal
 from typing import Any
 
 from salesml.analytics.measures import MEASURES
 from salesml.analytics.words import absent
-from salesml.apps import address, overview_words
-from salesml.apps import overview_screens as screens
+from salesml.apps import overview_words
 from salesml.apps.data import records
 from salesml.apps.language import Language
-from salesml.apps.overview import cards_of, filters_of
-from salesml.apps.overview_data import MONTHS, OF_PLACES, Overview, overview
-from salesml.errors import UnknownName
+from salesml.apps.overview_data import MONTHS, OF_PLACES, Overview
 from salesml.reporting.document import (
     COUNT,
     DAYS,
@@ -23,43 +18,16 @@ from salesml.reporting.document import (
     TEXT,
     Chart,
     Column,
-    Document,
     Figure,
     Figures,
     Format,
     Grid,
-    Heading,
     Part,
     Series,
     money,
 )
-from salesml.workspace import Workspace
 
 MOST = 20
-
-
-def document(workspace: Workspace, language: Language, query: str, *, strict: bool = False) -> Document:
-    """What the overview shows at an address, in the order of the reader's cards. `strict`: UnknownName for a place there is not."""
-    asked = address.read(query, filters_of(workspace))
-    place = asked.values.get("place", "")
-    at = overview(workspace, asked.values.get("as_of"), place)
-    if strict and place and f"{at.place.level}:{at.place.key}" != place:
-        raise UnknownName("place", place, [f"{one.level}:{one.key}" for one in at.places])
-    _, titles = language._, screens.card_titles(language)
-    made = {"figures": _figures, "needs": _needs, "why": _why, "parts": _parts, "months": _months}
-    parts: list[Part] = []
-    for name in cards_of(workspace):
-        found = made[name](at, language)
-        parts += [Heading(titles[name]), *found] if found else []
-    said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", screens.answer(at, language).split("</p>")[0])).strip()
-    whose = at.place.label or (_("The company") if at.sees is None else _("You and those you lead"))
-    context = (
-        _("Whose numbers") + f": {whose}",
-        _("Known up to the end of {day}.", day=language.until(at.book.as_of, workspace.zone)),
-        _("Lake state {head}; all amounts in {currency}.", head=at.found.tables.head.id, currency=at.currency),
-    )
-    title = f"{workspace.settings.name} · {_('overview')}"
-    return Document(title, said, tuple(parts), dt.datetime.now(dt.UTC).replace(microsecond=0), context, language.code)
 
 
 def _format(name: str, currency: str) -> Format:
@@ -76,7 +44,8 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | Decimal | int) else float(value)
 
 
-def _figures(at: Overview, language: Language) -> list[Part]:
+def figures(at: Overview, language: Language) -> list[Part]:
+    """The figures beside the period before."""
     titles, found = overview_words.titles(language), []
     for row in records(at.figures()):
         told = overview_words.change(language, row.measure, row)[0]
@@ -85,7 +54,8 @@ def _figures(at: Overview, language: Language) -> list[Part]:
     return [Figures(tuple(found))]
 
 
-def _needs(at: Overview, language: Language) -> list[Part]:
+def needs(at: Overview, language: Language) -> list[Part]:
+    """Open deals with a warning sign, those with most at stake first."""
     _ = language._
     rows = []
     for deal in records(at.needs(MOST)):
@@ -96,7 +66,8 @@ def _needs(at: Overview, language: Language) -> list[Part]:
     return [Grid(_("Open deals with a warning sign, most at stake first"), columns, tuple(rows))] if rows else []
 
 
-def _why(at: Overview, language: Language) -> list[Part]:
+def why(at: Overview, language: Language) -> list[Part]:
+    """How the open pipeline moved in a week: a chart and its steps."""
     _, steps = language._, at.steps()
     if steps is None:
         return []
@@ -112,7 +83,8 @@ def _why(at: Overview, language: Language) -> list[Part]:
     return [chart, Grid(_("Steps of the movement; they add up"), columns, rows)]
 
 
-def _parts(at: Overview, language: Language) -> list[Part]:
+def parts_of(at: Overview, language: Language) -> list[Part]:
+    """The next level down."""
     found, titles = at.parts(), overview_words.titles(language)
     if found.empty:
         return []
@@ -122,7 +94,8 @@ def _parts(at: Overview, language: Language) -> list[Part]:
     return [Grid(caption, columns, rows)]
 
 
-def _months(at: Overview, language: Language) -> list[Part]:
+def months(at: Overview, language: Language) -> list[Part]:
+    """Revenue of past months and the forecast: a chart and its numbers."""
     _, rows, history = language._, at.forecast(), at.months()
     past = history[history["month"].dt.date < rows["period_start"].min()] if len(rows) else history
     past = past.tail(MONTHS)

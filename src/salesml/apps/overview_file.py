@@ -10,8 +10,7 @@ from rich.console import Console
 
 from salesml.apps import address
 from salesml.apps.language import CODES, Language
-from salesml.apps.overview import filters_of
-from salesml.apps.overview_export import document
+from salesml.apps.overview import OVERVIEW
 from salesml.errors import BadParameter, SalesmlError
 from salesml.reporting.document import Document
 from salesml.reporting.exports import check, export
@@ -24,9 +23,9 @@ def write(workspace: Workspace, language: str, place: str, as_of: str | None, ou
         raise BadParameter(f"language {language!r} is not one of {', '.join(CODES)}")
     if out is not None:
         check(out)
-    filters = filters_of(workspace)
+    filters = OVERVIEW.filters(workspace)
     asked = {"place": place or None, "as_of": workspace.instant(as_of) if as_of else None}
-    made = document(workspace, Language(language), address.write(asked, filters), strict=True)
+    made = OVERVIEW.document(workspace, Language(language), address.write(asked, filters), strict=True)
     if out is not None:
         export(made, out)
     return made

@@ -13,6 +13,7 @@ from salesml.apps import overview_words, theme
 from salesml.apps.data import records
 from salesml.apps.language import Language
 from salesml.apps.overview_data import FIGURES, MONTHS, OF_PLACES, Overview
+from salesml.apps.placed import Ways
 from salesml.figures import movement as moves
 from salesml.figures.pipeline import bar, fan
 
@@ -27,38 +28,6 @@ def card_titles(language: Language) -> dict[str, str]:
         "figures": _("The figures"), "needs": _("What needs somebody"), "why": _("What moved this week"), "parts": _("Whose numbers"),
         "months": _("Month by month"),
     }  # fmt: skip
-
-
-CARDS = tuple(card_titles(Language()))
-
-
-def screen(
-    at: Overview,
-    language: Language,
-    cards: tuple[str, ...],
-    link: Callable[[str], str],
-    app: Callable[[str, str], str],
-    figure: str | None = None,
-) -> str:
-    """The screen as HTML: the answer, what is behind a figure where one was opened, then cards in their order.
-
-    link: the address of the overview at a place ("region:East") or with a figure opened ("figure:bookings", "figure:" to close it); app:
-    that of another app at a deal or a screen.
-    """
-    made = {"why": why, "months": months}
-    titles = card_titles(language)
-    parts = [answer(at, language), *([behind(at, language, figure, link, app)] if figure else [])]
-    for name in cards:
-        if name == "needs":
-            body = needs(at, language, app)
-        elif name == "figures":
-            body = figures(at, language, link)
-        elif name == "parts":
-            body = parts_of(at, language, link)
-        else:
-            body = made[name](at, language)
-        parts.append(f'<section aria-labelledby="card-{name}"><h2 id="card-{name}">{escape(titles[name])}</h2>{body}</section>')
-    return "".join(parts)
 
 
 def answer(at: Overview, language: Language) -> str:
@@ -95,7 +64,7 @@ def answer(at: Overview, language: Language) -> str:
     return "".join([*parts, f'<p class="soft">{told}</p>'])
 
 
-def behind(at: Overview, language: Language, name: str, link: Callable[[str], str], app: Callable[[str, str], str]) -> str:
+def behind(at: Overview, language: Language, ways: Ways, _name: str, name: str) -> str:
     """What a figure means, what it rests on, and the rows it is counted from."""
     _, unit, rows = language._, MEASURES[name].unit, at.behind(name, BEHIND)
     base = MEASURES["revenue" if name == "quota_attainment" else name]
@@ -105,7 +74,7 @@ def behind(at: Overview, language: Language, name: str, link: Callable[[str], st
         deal = row.get("opportunity_id")
         what = escape(str(row["what"]))
         is_open = isinstance(deal, str) and row.get("status") == "open"
-        linked = f'<a href="{escape(app("pipeline", str(deal)))}">{what}</a>' if is_open else what
+        linked = f'<a href="{escape(ways.app("pipeline", screen="story", deal=str(deal)))}">{what}</a>' if is_open else what
         if unit == "share" and name != "quota_attainment":
             counted = _("counts") if row["counted"] else _("does not count")
         else:
@@ -117,14 +86,14 @@ def behind(at: Overview, language: Language, name: str, link: Callable[[str], st
     caption = _("The first {n} rows it is counted from, greatest first", n=language.number(len(told)))
     shown = theme.table(caption, heads, told, numbers=(3,), kind="cards") if told else f'<p class="soft">{escape(_("No row."))}</p>'
     source = _("{period}; lake state {head}, as it is known now.", period=language.span(*at.period), head=at.found.tables.head.id)
-    close = f'<p><a href="{escape(link("figure:"))}">{escape(_("Close"))}</a></p>'
+    close = f'<p><a href="{escape(ways.here())}">{escape(_("Close"))}</a></p>'
     return (
         f'<section aria-labelledby="behind"><h2 id="behind">{escape(title)}</h2><p>{escape(meaning)}</p>'
         f'<p class="soft">{escape(source)}</p>{shown}{close}</section>'
     )
 
 
-def figures(at: Overview, language: Language, link: Callable[[str], str]) -> str:
+def figures(at: Overview, language: Language, ways: Ways) -> str:
     """Each figure beside the period before and the year before, with what it means a click away."""
     _, titles, meanings = language._, overview_words.titles(language), overview_words.meanings(language)
     rows = []
@@ -133,7 +102,7 @@ def figures(at: Overview, language: Language, link: Callable[[str], str]) -> str
         year = overview_words.value(language, row.measure, row.year, at.currency)
         shown = overview_words.value(language, row.measure, row.now, at.currency)
         mark = f'<span class="{kind}">{escape(told)}</span>' if kind else escape(told)
-        name = f'<a href="{escape(link(f"figure:{row.measure}"))}">{escape(titles[row.measure])}</a>'
+        name = f'<a href="{escape(ways.here(figure=row.measure))}">{escape(titles[row.measure])}</a>'
         rows.append([name, escape(shown), mark, escape(year)])
     heads = [_("Figure"), language.span(*at.period), _("Beside the quarter before"), _("A year before")]
     shown = theme.table(_("In {currency}; what is better is green", currency=at.currency), heads, rows, numbers=(1, 3), kind="beside")
@@ -142,12 +111,12 @@ def figures(at: Overview, language: Language, link: Callable[[str], str]) -> str
     return f'{shown}<details><summary>{escape(_("What the figures mean"))}</summary><dl>{listed}</dl><p class="soft">{source}</p></details>'
 
 
-def needs(at: Overview, language: Language, app: Callable[[str, str], str]) -> str:
+def needs(at: Overview, language: Language, ways: Ways) -> str:
     """The deals with warning signs that most is at stake in."""
     _ = language._
     rows = []
     for deal in records(at.needs(NEEDS)):
-        name = f'<a href="{escape(app("pipeline", deal.opportunity_id))}">{escape(str(deal.name))}</a>'
+        name = f'<a href="{escape(ways.app("pipeline", screen="story", deal=deal.opportunity_id))}">{escape(str(deal.name))}</a>'
         owner = "" if pd.isna(deal.owner) else f"<small>{escape(str(deal.owner))}</small>"
         signs = "; ".join(overview_words.warnings(language, deal))
         rows.append([name + owner, _money(at, language)(deal.amount), language.percent(deal.probability), escape(signs)])
@@ -157,7 +126,7 @@ def needs(at: Overview, language: Language, app: Callable[[str, str], str]) -> s
     return theme.table(_("Open deals with a warning sign, most at stake first"), heads, rows, numbers=(1, 2), kind="cards")
 
 
-def why(at: Overview, language: Language) -> str:
+def why(at: Overview, language: Language, _ways: Ways) -> str:
     """How the open pipeline moved in a week, as a picture and in figures that add up."""
     _ = language._
     steps = at.steps()
@@ -180,7 +149,7 @@ def why(at: Overview, language: Language) -> str:
     return f'<p>{escape(told)}</p><figure>{drawn}</figure><details><summary>{escape(_("Numbers of the chart"))}</summary>{table}</details>'
 
 
-def parts_of(at: Overview, language: Language, link: Callable[[str], str]) -> str:
+def parts_of(at: Overview, language: Language, ways: Ways) -> str:
     """The next level down, each a way into its own numbers."""
     _, titles = language._, overview_words.titles(language)
     rows, found = [], at.parts()
@@ -188,7 +157,7 @@ def parts_of(at: Overview, language: Language, link: Callable[[str], str]) -> st
         return f'<p class="soft">{escape(_("There is no level below."))}</p>'
     most = max(float(found["revenue"].astype("float64").max()), 1.0)
     for row in records(found):
-        name = f'<a href="{escape(link(f"{row.level}:{row.key}"))}">{escape(str(row.label))}</a>'
+        name = f'<a href="{escape(ways.here(place=f"{row.level}:{row.key}"))}">{escape(str(row.label))}</a>'
         cells = [escape(overview_words.value(language, one, getattr(row, one), at.currency)) for one in OF_PLACES]
         rows.append([name, cells[0] + bar(float(row.revenue) / most), *cells[1:]])
     heads = [{"region": _("Region"), "team": _("Team"), "rep": _("Rep")}[str(found["level"].iloc[0])], *(titles[one] for one in OF_PLACES)]
@@ -196,7 +165,7 @@ def parts_of(at: Overview, language: Language, link: Callable[[str], str]) -> st
     return theme.table(caption, heads, rows, numbers=(1, 2, 3, 4), kind="cards")
 
 
-def months(at: Overview, language: Language) -> str:
+def months(at: Overview, language: Language, _ways: Ways) -> str:
     """Revenue of the last months and the forecast of the next, as a picture and as a table."""
     _, rows, history = language._, at.forecast(), at.months()
     money, short = _money(at, language), language.short

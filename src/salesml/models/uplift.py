@@ -88,7 +88,7 @@ class Learners:
             "effect": grown(np.ones(len(y), dtype=bool), readings),
         }
         folds = KFold(LASSO_FOLDS, shuffle=True, random_state=seed)
-        lines["sparse"] = make_pipeline(StandardScaler(), LassoCV(alphas=ALPHAS, cv=folds)).fit(matrix, readings)
+        lines["sparse"] = make_pipeline(StandardScaler(), LassoCV(alphas=ALPHAS, cv=folds, max_iter=10_000)).fit(matrix, readings)
         return cls(kind, design, encoder, centres, lines, trees, chance)
 
     def parts(self, X: pd.DataFrame) -> np.ndarray:

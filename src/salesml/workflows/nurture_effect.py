@@ -162,9 +162,8 @@ def option_values(
 
 
 def programmes(workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None) -> list[str]:
-    """Names of salesml's programmes of which something is decided, as known at an instant or decided at it."""
-    tables, cutoff = _opened(workspace, as_of)
-    return sorted(decisions(visible(tables, cutoff + dt.timedelta(microseconds=1)))["programme"].unique())
+    """Names of salesml's programmes of which something had been decided before an instant, so that leads of theirs may be judged."""
+    return sorted(decisions(visible(*_opened(workspace, as_of)))["programme"].unique())
 
 
 def best_segments(rows: pd.DataFrame, within_days: int, level: float = LEVEL) -> tuple[list[str], np.ndarray]:

@@ -193,7 +193,7 @@ def _stages(board: Board, language: Language, region: str) -> str:
     foreign = int((deals["currency"].notna() & (deals["currency"] != unit)).sum())
     remark = language.n_("{n} deal in another currency is not in the amounts.", "{n} deals in other currencies are not in the amounts.",
                          foreign)  # fmt: skip
-    shown = theme.table(_("Open deals by stage"), heads, rows, numbers=(1, 2, 3), foot=[_("All stages"), *sums, ""], kind="stages")
+    shown = theme.table(_("Open deals by stage"), heads, rows, numbers=(1, 2, 3), foot=[_("All stages"), *sums, ""], kind="cards stages")
     return title + shown + (f'<p class="soft">{remark}</p>' if foreign else "")
 
 

@@ -23,11 +23,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_app_pipeline import open_by_hand
 
-from salesml.apps import data, deals, pipeline, story, text
+from salesml.apps import data, deals, feature_words, pipeline, story, text
+from salesml.apps import pipeline_words as said
 from salesml.apps.data import ALL_REGIONS
+from salesml.apps.language import Language
 from salesml.figures.pipeline import fan
 from salesml.lake import Lake
 from salesml.workspace import Workspace
+
+EN = Language()
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +88,11 @@ def test_the_answer_is_the_lake_s_number(app, scored, region):
     app.region.value = region
     expected = quarter_by_hand(scored, LATER, "company" if region == ALL_REGIONS else region)
     shown = words(app.landing.value)
-    whose = "" if region == ALL_REGIONS else " in West"
-    point, low, high = (words(text.amount(expected[name])) for name in ("amount", "lo80", "hi80"))
-    assert f"This quarter{whose} (April to June 2026) is heading for USD {point}, " in shown
-    assert f"80 % interval USD {low} to {high}, as known at the end of 2 June 2026." in shown
+    whose = "The company" if region == ALL_REGIONS else "West"
+    point, low, high = (EN.money(expected[name], "USD") for name in ("amount", "lo80", "hi80"))
+    quarter = words(EN.span(dt.date(2026, 4, 1), dt.date(2026, 7, 1)))
+    assert f"{whose} is heading for {point} in {quarter}, most likely {low} to {high}." in shown
+    assert "Known up to the end of 2 June 2026." in shown
     assert app.board.landing(region).amount == expected["amount"]
 
 
@@ -97,22 +102,22 @@ def test_the_answer_compares_with_the_quota(app, scored):
         (quotas["entity_type"] == "company") & (quotas["period_start"] == dt.date(2026, 4, 1)), "amount"
     ].iloc[0]
     landing = app.board.landing(ALL_REGIONS)
-    assert f"That is {landing.amount / quota:.0%} of the quota".replace("%", " %") in words(app.landing.value)
-    verdict = "above" if landing.lo80 >= quota else "below" if landing.hi80 < quota else "inside"
-    assert re.search(rf"{verdict} the (quota|interval)", words(app.landing.value))
+    assert f"That is {landing.amount / quota:.0%} of the quota" in words(app.landing.value)
+    verdict = "low end reaches it" if landing.lo80 >= quota else "high end falls short" if landing.hi80 < quota else "inside the range"
+    assert verdict in words(app.landing.value)
 
 
 def test_how_sure_is_told_from_the_forecast_s_own_record(app):
     told = words(app.landing.value)
-    assert "off by 12 % of monthly revenue on average before; their 80 % interval held in 79 % of 48" in told
+    assert "off by 12% of monthly revenue on average before. Their 80 % interval held in 79% of 48 earlier months." in told
 
 
 def test_the_pipeline_by_stage_is_the_raw_facts(app, scored):
     deals, shown = open_by_hand(scored, LATER), words(app.landing.value)
-    assert words(f"All stages {len(deals)} {text.amount(deals['amount'].dropna().sum())}") in shown
+    assert f"All stages {len(deals)} {EN.short(deals['amount'].dropna().sum())}" in shown
     scores = app_rows.scores(scored, LATER).to_pandas().set_index("entity_id")["point"]
     weighted = (deals["amount"].astype("float64") * scores).sum()
-    assert words(f"Weighted by P(win) USD {text.amount(weighted)}") in shown
+    assert f"Weighted by the chance to win {EN.money(weighted, 'USD')}" in shown
 
 
 def test_days_to_choose_from_are_those_with_predictions(app, scored):
@@ -157,13 +162,13 @@ def test_a_row_tells_probability_amount_age_silence_and_factor(app, scored):
     score = app_rows.scores(scored, LATER).to_pandas().set_index("entity_id").loc[first]
     row = words(app.list.value.split("<tr")[2])
     told = [
-        text.percent(score["point"]), f"{text.percent(score['lo'])} to {text.percent(score['hi'])}",
-        text.amount(deal["amount"]), text.days(deal["age_days"]), text.ago(deal["days_since_activity"]),
+        EN.percent(score["point"]), f"{EN.percent(score['lo'])} to {EN.percent(score['hi'])}",
+        EN.money(deal["amount"], "USD"), said.days(EN, deal["age_days"]), said.ago(EN, deal["days_since_activity"]),
     ]  # fmt: skip
     for part in told:
         assert words(part) in row
     strongest = max(json.loads(score["factors"]), key=lambda factor: abs(factor["effect"]))
-    meaning = {"age_days": "time since the deal was created", "amount": "amount entered so far"}[strongest["feature"]]
+    meaning = {"age_days": "Age of the deal", "amount": "Amount"}[strongest["feature"]]
     assert f"{meaning}: " in row and ("raises" if strongest["effect"] > 0 else "lowers") in row.replace(
         "multiplies", "raises"
     )
@@ -190,7 +195,7 @@ def test_choosing_a_deal_opens_its_story(app, scored):
     told = words(app.story.value + app.record.value)
     for stage in mine["stage"].dropna():
         assert stage in told
-    assert words(text.money(mine.sort_values("occurred_at")["amount"].dropna().iloc[-1], "USD")) in told
+    assert EN.money(mine.sort_values("occurred_at")["amount"].dropna().iloc[-1], "USD") in told
     app.page._hear(None, {"kind": "deal", "id": "nobody"}, None)
     assert app.deal.value == chosen
 
@@ -224,7 +229,7 @@ def test_a_baseline_is_called_one_and_an_old_model_too(scored, monkeypatch):
     monkeypatch.setattr(data, "champions", lambda _: [("deal_outcome", 3)])
     told = words(pipeline.PipelineApp(scored).urgent.value)
     assert "No model could prove that it tells winners apart better than plain rates" in told
-    assert "model version 2, the champion is version 3 now" in told
+    assert "of model version 2, the champion is version 3 now" in told
     monkeypatch.setattr(data, "version_tags", lambda *_: {"baseline": "true", "kind": "handful"})
     assert "Too few outcomes are known to test a model" in words(pipeline.PipelineApp(scored).urgent.value)
     monkeypatch.setattr(data, "version_tags", lambda *_: {"baseline": "false"})
@@ -236,7 +241,8 @@ def test_a_short_forecast_is_not_sold_as_the_quarter(tiny_workspace, tmp_path):
     own = copied(tiny_workspace, tmp_path)
     app_rows.write(own, EARLIER, months=1)
     told = words(pipeline.PipelineApp(own).landing.value)
-    assert "(April to May 2026)" in told and "The forecast ends with May 2026" in told and "of the quota" not in told
+    assert words(EN.span(dt.date(2026, 4, 1), dt.date(2026, 6, 1))) in told
+    assert "The forecast ends with May 2026" in told and "of the quota" not in told
 
 
 def test_names_of_the_company_are_data_not_html(tmp_path):
@@ -256,7 +262,7 @@ def test_names_of_the_company_are_data_not_html(tmp_path):
 def test_controls_are_labelled(app):
     controls = [app.as_of, app.region, app.minimum, app.show, app.order, app.rows, app.deal, *app.what_if.controls.values()]
     assert [c.description for c in controls] == [
-        "Known up to",
+        "Known up to the end of",
         "Region",
         "Minimum amount (USD)",
         "Show",
@@ -323,9 +329,11 @@ def test_amounts_keep_three_digits(value):
         (text.money(Decimal("999950"), "EUR"), "EUR 1.00 M"), (text.money(None, "EUR"), "–"), (text.days(1.9), "1 day"),
         (text.ago(0.4), "under a day ago"), (text.count(2, "activity"), "2 activities"), (text.count(1204, "day"), "1,204 days"),
         (text.span(dt.date(2026, 11, 1), dt.date(2027, 2, 1)), "November 2026 to January 2027"),
-        (text.direction(0.5), "raises the odds by 65 %"), (text.direction(-0.5), "lowers the odds by 39 %"),
-        (text.factor({"feature": "product_id", "value": "P1"}, {"P1": "Lamp"}, "EUR"), "main product: Lamp"),
-        (text.factor({"feature": "days_since_activity", "value": None}, {}, "EUR"), "time since the last activity: unknown"),
+        (feature_words.direction(EN, 0.5), "raises the odds by 65%"), (feature_words.direction(EN, -0.5), "lowers the odds by 39%"),
+        (feature_words.factor(EN, {"feature": "product_id", "value": "P1"}, {"P1": "Lamp"}, "EUR"), "Main product: Lamp"),
+        (feature_words.factor(EN, {"feature": "days_since_activity", "value": None}, {}, "EUR"), "Time since the last activity: unknown"),
+        (feature_words.factor(EN, {"feature": "new_one", "value": 2.0}, {}, "EUR"), "new one: 2"),
+        (said.points(EN, 0.0612), "+6 points"), (said.points(EN, -0.004), "−0.4 points"), (said.points(EN, 0.0001), "0.0 points"),
         (text.known(dt.datetime(2026, 7, 1, 12, 30, tzinfo=dt.UTC), dt.UTC), "1 July 2026, 12:30"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 
@@ -15,11 +16,12 @@ from selenium.webdriver.common.keys import Keys
 from test_app import quarter_by_hand
 from test_app_pipeline import open_by_hand
 
-from salesml.apps import text
+from salesml.apps.language import Language
 from salesml.workflows.deals import score_deals
 from salesml.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
+EN = Language()
 SCREENS = ("Landing", "Deals", "Deal story")
 UNNAMED = (
     "return [...document.querySelectorAll('select, input, button')].filter("
@@ -73,11 +75,10 @@ def plain(shown: str) -> str:
 def test_every_screen_is_whole_and_true(address, scored, width, dark):
     """The page comes to a reader who prefers light, or dark; on every screen the reader changes his mind twice."""
     expected = quarter_by_hand(scored, LATER, "company")
-    answer = plain(
-        f"is heading for USD {text.amount(expected['amount'])}, 80 % interval USD {text.amount(expected['lo80'])}"
-    )
+    amount, low = (EN.money(expected[name], "USD") for name in ("amount", "lo80"))
+    answer = plain(f"is heading for {amount} in {EN.span(dt.date(2026, 4, 1), dt.date(2026, 7, 1))}, most likely {low}")
     deals = open_by_hand(scored, LATER)
-    told = {"Landing": answer, "Deals": f"of {len(deals)} open deals", "Deal story": "Why this P(win)"}
+    told = {"Landing": answer, "Deals": f"of {len(deals)} open deals", "Deal story": "Why this chance to win"}
     with browser(width, dark=dark) as driver:
         open_app(driver, address)
         assert driver.execute_script(UNNAMED) == []
@@ -103,7 +104,7 @@ def test_choices_reach_the_kernel(address, scored):
     with browser(1280) as driver:
         open_app(driver, address)
         driver.find_element(By.XPATH, "//select[option='West']/option[.='West']").click()
-        answer = plain(f"in West (April to June 2026) is heading for USD {text.amount(expected['amount'])}")
+        answer = plain(f"West is heading for {EN.money(expected['amount'], 'USD')}")
         until(lambda: answer in plain(driver.find_element(By.CSS_SELECTOR, ".answer").text), "the answer for West")
         west = open_by_hand(scored, LATER).query("region == 'West'")
         go(driver, "Deals", f"of {len(west)} open deals show")
@@ -113,7 +114,7 @@ def test_choices_reach_the_kernel(address, scored):
 def test_a_deal_s_story_is_whole_and_a_what_if_answers(desk, width, dark):
     with browser(width, dark=dark) as driver:
         open_app(driver, desk)
-        go(driver, "Deal story", "Why this P(win)")
+        go(driver, "Deal story", "Why this chance to win")
         body = driver.find_element(By.TAG_NAME, "body")
         for told in ("What to do next", "Why, in words", "Since last week", "Past deals like it", "Nothing is changed yet"):
             until(lambda told=told: told in plain(body.text), told)
@@ -178,7 +179,7 @@ def test_the_answer_is_in_the_page_before_any_script_runs(address, scored):
         driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
         driver.get(address)
         body = driver.find_element(By.TAG_NAME, "body")
-        assert plain(f"is heading for USD {text.amount(expected['amount'])}") in plain(body.text)
+        assert plain(f"is heading for {EN.money(expected['amount'], 'USD')}") in plain(body.text)
 
 
 def test_the_checks_find_what_is_wrong():

@@ -10,8 +10,9 @@ from deal_stories import DAY
 from deal_versions import copied
 from test_app import listed, words
 
-from salesml.apps import deals, pipeline
-from salesml.apps.depth import certified
+from salesml.apps import deals, pipeline, story_words
+from salesml.apps.language import CODES, Language
+from salesml.apps.pipeline_words import points
 from salesml.evaluation.calibration import Calibration
 from salesml.evaluation.certificate import Certificate
 from salesml.evaluation.metrics import Measured
@@ -43,20 +44,42 @@ def test_a_story_tells_what_the_model_was_asked(app, company):
     deal = app.board.deals["opportunity_id"].iloc[0]
     app.choose(deal)
     shown, told = words(app.depth.value), explain_deal(company, deal, DAY, 2)
-    for sentence in (told.sentence, *told.reasons["sentence"], told.change_words, told.likeness, told.recommendation):
-        assert words(sentence) in shown
-    assert "Half of such" not in shown and "P(won this quarter)" in shown and "no certificate" in shown
-    assert words(app.story.value).index("P(win)") >= 0
+    english = Language()
+    for make in (story_words.score, story_words.change, story_words.likeness, story_words.recommendation):
+        assert words(make(english, told)) in shown
+    assert f"The chance to win is {english.percent(told.probability)} (90 % interval {english.percent(told.lo)} to" in shown
+    for row in told.reasons.itertuples():
+        assert f"{points(english, row.points)}." in shown
+        assert pd.isna(row.share) or f"{english.percent(row.share)} were won." in shown
+    assert f"Of the {told.alike.deals} past deals most like it" in shown
+    assert "Half of such" not in shown and "Chance to be won this quarter" in shown and "no certificate" in shown
+    assert "Chance to win" in words(app.story.value)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_story_speaks_the_reader_s_language(app, company, code):
+    language, deal = Language(code), app.board.deals["opportunity_id"].iloc[0]
+    app.read(f"?screen=story&deal={deal}&lang={code}")
+    shown, told = words(app.depth.value), explain_deal(company, deal, DAY, 2)
+    for make in (story_words.score, story_words.change, story_words.likeness, story_words.recommendation):
+        assert words(make(language, told)) in shown
+        assert code == "en" or make(language, told) != make(Language(), told)
+    assert words(story_words.caution(language)) in words(app.what_if.result.value)
+    assert app.what_if.stage.description == language._("Stage") and app.tabs.titles[2] == language._("Deal story")
+    if code != "en":
+        for english in (told.sentence, told.likeness, told.change_words, "past deals", "Why, in words"):
+            assert words(english) not in shown
+    app.read("?lang=en")
 
 
 def test_an_adjustment_stands_beside_the_model_s_own_number(app, company):
     row = app.board.deals[app.board.deals["adjusted"]].iloc[0]
     app.choose(row["opportunity_id"])
     shown = words(app.story.value)
-    assert "puts P(win) at 77 %" in shown and "met their new director" in shown
-    assert f"The model's own number stays {row['probability']:.0%}".replace("%", " %") in shown
+    assert "puts the chance to win at 77%" in shown and "met their new director" in shown
+    assert f"The model's own number stays {Language().percent(row['probability'])}" in shown
     app.show.value, app.rows.value = False, 100
-    assert "adjusted to 77 %" in words(app.list.value)
+    assert "adjusted to 77%" in words(app.list.value)
 
 
 def test_a_what_if_scores_at_once_and_goes_back(app, company):
@@ -67,11 +90,12 @@ def test_a_what_if_scores_at_once_and_goes_back(app, company):
     new = next(stage for stage in choices(frames, "stage") if stage != panel.stage.value)
     panel.stage.value = new
     found = what_if(frames, deal, {"stage": new})
-    assert words(found.sentence) in words(panel.result.value)
+    assert words(story_words.what_if(Language(), found)) in words(panel.result.value)
+    assert f"The model would score {Language().percent(found.after['probability'])}" in words(panel.result.value)
     assert "not what would happen" in panel.result.value
     panel.amount.value = panel.amount.value + 5_000
     both = what_if(frames, deal, {"stage": new, "amount": panel.amount.value})
-    assert words(both.sentence) in words(panel.result.value)
+    assert words(story_words.what_if(Language(), both)) in words(panel.result.value)
     panel.back.click()
     assert panel.stage.value == frames.now.loc[deal, "stage"] and "Nothing is changed yet" in panel.result.value
 
@@ -111,7 +135,7 @@ def test_a_certificate_in_words():
         differences=empty, calibration=calibration, by_amount=Measured(1, 1, 1), money=None, reliability=empty, segments=empty,
         before_close=empty, dated=empty,
     )  # fmt: skip
-    assert words(certified(told)) == (
-        "On 42 later deals (2026-01-05 to 2026-03-02) of a won and a lost one the won had the higher P(win) in 71 % of cases "
-        "(a coin: 50 %). P(win) was off by 1.2 points on average per tenth of the scores; calibration slope 1.02 (0.90 to 1.10, ideal 1)."
+    assert words(story_words.certified(Language(), told)) == (
+        "Judged on 42 later deals, 5 Jan 2026 to 2 Mar 2026. Of a won and a lost one the won had the higher chance in 71% of cases "
+        "(a coin: 50%). Chances were off by 1.2 points on average per tenth of the scores; calibration slope 1.02 (0.90 to 1.10, ideal 1)."
     )

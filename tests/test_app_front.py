@@ -286,7 +286,7 @@ def test_an_address_is_shown_as_if_chosen_by_hand(told, scored):
     app.page._hear(None, {"kind": "address", "query": "?region=West&as_of=2026-05-06&screen=deals&lang=de", "languages": "de"}, None)
     assert (app.region.value, app.tabs.selected_index, app.board.day) == ("West", 1, EARLIER)
     assert written == ["?region=West&as_of=2026-05-06&screen=deals&lang=de"] and app.note.value == ""
-    other = pipeline.PipelineApp(scored)
+    other = pipeline.PipelineApp(scored, Language("de"))
     other.as_of.value = other.as_of.options[1][1]
     other.region.value = "West"
     assert (app.landing.value, app.list.value) == (other.landing.value, other.list.value)
@@ -312,6 +312,7 @@ def test_the_picture_is_the_app_s_first_screen(scored, query):
     app = pipeline.PipelineApp(scored)
     app.read(query)
     shown = app.landing if app.tabs.selected_index == 0 else app.list
+    app.read(f"{query}{'&' if query else '?'}lang=de")
     made = pipeline.picture(scored, Language("de"), query)
     assert words(shown.value) in words(made) and words(app.footing.value) in words(made)
     links = [unescape(link) for link in re.findall(r'class="live" href="([^"]+)"', made)]

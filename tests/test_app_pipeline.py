@@ -1,11 +1,15 @@
-"""Measures of the pipeline: against an independent computation over raw facts, and rule by rule."""
+"""The pipeline: its measures against an independent computation over raw facts, and rule by rule; the app's languages, sight, address."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+from dataclasses import replace
 from decimal import Decimal
+from html import unescape
 
+import app_rows
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salesml.analytics import pipeline
+from salesml.apps import data, pipeline_screens, within
+from salesml.apps import pipeline as screens
+from salesml.apps.data import ALL_REGIONS
+from salesml.apps.deals import Choice
+from salesml.apps.language import CODES, Language, catalogue
 from salesml.lake import Lake, visible
+from salesml.state import users
+from salesml.state.users import current_user
 from salesml.workspace import Workspace
 
 AS_OF = dt.date(2026, 5, 6)
@@ -169,3 +180,130 @@ def test_every_day_lies_in_one_fiscal_quarter(day, fiscal_year_start):
 def test_coverage_is_of_what_is_missing():
     assert pipeline.coverage(Decimal(300), Decimal(200), Decimal(100)) == 3.0
     assert pipeline.coverage(Decimal(300), Decimal(200), Decimal(200)) is None
+
+
+@pytest.fixture(scope="module")
+def scored(tiny_workspace, tmp_path_factory) -> Workspace:
+    """A copy with scores and forecasts of two days, since readers are written beside the lake."""
+    made = app_rows.copied(tiny_workspace, tmp_path_factory.mktemp("pipeline"))
+    for as_of in (app_rows.EARLIER, app_rows.LATER):
+        app_rows.write(made, as_of)
+    return made
+
+
+@pytest.fixture
+def rep(scored, monkeypatch) -> str:
+    """The reader is a rep with open deals of his own, who has others beside him."""
+    owners = open_by_hand(scored, app_rows.LATER)["owner_id"].value_counts()
+    found = str(owners.index[0])
+    if found not in {one.name for one in users.all_users(scored)}:
+        users.add_user(scored, found, ("rep",), current_user(scored).name)
+    monkeypatch.setattr(users, "_system_user", lambda: found)
+    return found
+
+
+def seen(html: str) -> str:
+    """What a reader sees of HTML, blanks as one."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
+
+
+def listed(html: str) -> set[str]:
+    return set(re.findall(r'data-deal="([^"]+)"', html))
+
+
+ALL = "?screen=deals&show=all&rows=100"
+
+
+def test_a_rep_sees_his_own_deals_and_nobody_elses(scored, rep):
+    deals = open_by_hand(scored, app_rows.LATER)
+    mine, others = deals[deals["owner_id"] == rep], deals[deals["owner_id"] != rep]
+    shown = screens.picture(scored, Language(), ALL)
+    assert listed(shown) == set(mine.index) and len(others)
+    app = screens.PipelineApp(scored)
+    app.show.value, app.rows.value = False, 100
+    assert listed(app.list.value) == set(mine.index) == {deal for _, deal in app.deal.options}
+    landing = seen(screens.picture(scored, Language(), ""))
+    total = Language().money(sum(mine["amount"].dropna(), Decimal(0)), "USD")
+    assert f"Open pipeline {total} {len(mine)} deal" in landing and "is heading for" not in landing
+    assert "No forecast is made for exactly the deals that you may see." in landing
+    assert set(app.board.regions) == set(mine["region"])
+
+
+def test_somebody_elses_deal_in_the_address_is_left_out_and_told(scored, rep):
+    deals = open_by_hand(scored, app_rows.LATER)
+    other, name = deals.index[deals["owner_id"] != rep][0], "opportunity_id"
+    shown = screens.picture(scored, Language(), f"?screen=story&deal={other}")
+    assert f"left out: deal={other}" in seen(shown)
+    everything = data.board(scored, data.shelf(scored)).deals.set_index(name)
+    assert everything.loc[other, "name"] not in seen(shown).replace(f"deal={other}", "")
+    app = screens.PipelineApp(scored)
+    app.read(f"?screen=story&deal={other}")
+    assert f"deal={other}" in app.note.value and app.deal.value != other
+    app.choose(other)
+    assert app.deal.value != other
+
+
+def test_a_rep_has_the_forecast_that_is_made_for_him_alone(scored, rep):
+    everything = data.board(scored, data.shelf(scored))
+    company = everything.forecast[everything.forecast["entity_type"] == "company"]
+    his = company.assign(entity_type="rep", entity_id=rep)
+    board = within.within_sight(replace(everything, forecast=pd.concat([everything.forecast, his])))
+    revenue = known(scored, "revenue", app_rows.LATER)
+    booked = revenue[(revenue["owner_id"] == rep) & (revenue["occurred_at"] >= pd.Timestamp("2026-04-01", tz="UTC"))]
+    booked = booked[booked["occurred_at"] < pd.Timestamp(app_rows.LATER.replace(day=1), tz="UTC")]
+    assert board.landing(ALL_REGIONS).booked == sum(booked["amount"], Decimal(0))
+    assert within.within_sight(everything).landing(ALL_REGIONS) is None
+    two = pd.concat([his, his.assign(entity_id="somebody")])
+    assert set(within.within_sight(replace(everything, forecast=two)).forecast["amount"]) == set(his["amount"])
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("screen", pipeline_screens.NAMED)
+def test_each_screen_speaks_the_readers_language_and_no_english(scored, code, screen):
+    language = Language(code)
+    shown = seen(screens.picture(scored, language, f"?screen={screen}"))
+    for title in pipeline_screens.titles(language):
+        assert title in shown
+    expected = {"landing": "What the pipeline holds", "deals": "Strongest factor", "story": "Stages so far"}[screen]
+    assert seen(catalogue(code).get(expected).string if code != "en" else expected) in shown
+    assert language.until(Lake(scored).workspace.instant(app_rows.LATER), dt.UTC).replace("\xa0", " ") in shown
+    if code != "en":
+        plain = [m.id for m in catalogue(code) if isinstance(m.id, str) and "{" not in m.id and len(m.id) > 12 and m.string != m.id]
+        assert len(plain) > 100 and [one for one in plain if one in shown] == []
+        assert not re.search(r"\b(the|deals? (is|are)|days ago|won)\b", shown.replace("Deals", ""))
+
+
+ROUND = [
+    "?min=20000&rows=25",
+    "?show=all&order=moved",
+    "?region=West&as_of=2026-05-06&screen=deals&min=1&show=all&order=quarter&rows=100&lang=fr",
+    "?screen=deals&lang=pt",
+]
+
+
+@pytest.mark.parametrize("query", ROUND)
+def test_an_address_says_all_that_is_chosen_and_is_shown_again(scored, monkeypatch, query):
+    app, written = screens.PipelineApp(scored), []
+    monkeypatch.setattr(app.page, "send", lambda content: written.append(content.get("address")))
+    app.read(query)
+    assert written[-1] == query and app.note.value == ""
+    shown = screens.picture(scored, app.language, query)
+    if app.tabs.selected_index == 1:
+        assert listed(shown) == listed(app.list.value) and listed(shown)
+        form = re.search(r"<form.*?</form>", shown, re.DOTALL)[0]
+        assert form.count(" selected>") == 5 and f'value="{app.minimum.value or ""}"' in form
+    else:
+        chosen = app.choice
+        app.tabs.selected_index = 1
+        assert "screen=deals" in written[-1] and app.choice == chosen != Choice()
+        there = re.search(r'class="live" href="([^"]*screen=deals[^"]*)"', shown)[1]
+        assert written[-1].removeprefix("?").split("&screen=deals")[0].split("&")[0] in unescape(there)
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', shown))
+        assert {f"{name}={value}" for name, value in hidden.items() if name != "lang"} == set(query.removeprefix("?").split("&"))
+
+
+@pytest.mark.parametrize("wrong", ["min=-5", "min=0", "rows=7", "order=name", "show=none", "min=1.5"])
+def test_a_choice_there_is_not_is_told(scored, wrong):
+    shown = seen(screens.picture(scored, Language(), f"?screen=deals&{wrong}"))
+    assert f"left out: {wrong}" in shown
+    assert pipeline_screens.values_of(Choice()) == dict.fromkeys(("region", "min", "show", "order", "rows"))

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import app_rows
@@ -20,8 +21,7 @@ from test_app import quarter_by_hand
 from test_app_browser import plain
 from test_app_pipeline import open_by_hand
 
-from salesml.apps import text
-from salesml.apps.language import CODES
+from salesml.apps.language import CODES, Language
 from salesml.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -55,8 +55,12 @@ def children(kind: str, root: Path) -> list[int]:
 
 
 @functools.cache
-def answer(company: Workspace, region: str, as_of: dt.date = EARLIER) -> str:
-    return plain(f"heading for USD {text.amount(quarter_by_hand(company, as_of, region)['amount'])}")
+def amount(company: Workspace, region: str, as_of: dt.date = EARLIER) -> Decimal:
+    return quarter_by_hand(company, as_of, region)["amount"]
+
+
+def answer(company: Workspace, region: str, code: str = "en") -> str:
+    return plain(Language(code).money(amount(company, region), "USD"))
 
 
 def body(driver) -> str:
@@ -87,7 +91,7 @@ def test_a_snapshot_is_whole_in_every_language(address, company, width, dark):
     with browser(width, dark=dark) as driver:
         for code in CODES:
             driver.get(f"{address}pipeline?lang={code}")
-            until(lambda: answer(company, "company") in body(driver), "the answer")
+            until(lambda code=code: answer(company, "company", code) in body(driver), "the answer")
             assert whole(driver) == WHOLE, code
             assert driver.execute_script("return document.documentElement.lang") == code
             assert driver.execute_script(SMALL) == driver.execute_script(UNNAMED) == []
@@ -100,23 +104,23 @@ def test_filters_need_no_kernel_and_the_first_press_brings_the_live_page(address
     counts = open_by_hand(company, EARLIER)["region"].value_counts()
     with browser(1280) as driver:
         driver.get(f"{address}pipeline?lang=es")
-        until(lambda: answer(company, "company") in body(driver), "the answer")
+        until(lambda: answer(company, "company", "es") in body(driver), "the answer")
         driver.find_element(By.XPATH, "//select[@name='region']/option[.='West']").click()
-        until(lambda: answer(company, "West") in body(driver), "the answer for West")
+        until(lambda: answer(company, "West", "es") in body(driver), "the answer for West")
         assert driver.current_url == f"{address}pipeline?lang=es&region=West"
         assert driver.switch_to.active_element.get_attribute("name") == "region", "the focus stays"
         until(lambda: len(children("ipykernel", company.root)) == 1, "the one kernel that waits")
-        driver.find_element(By.LINK_TEXT, "Deals").send_keys(Keys.ENTER)
-        west = f"{counts['West']} open deals"
+        driver.find_element(By.LINK_TEXT, "Oportunidades").send_keys(Keys.ENTER)
+        west = f"de {counts['West']} oportunidades abiertas"
         until(lambda: west in body(driver), "the deals of West, before the widgets are there")
         until(lambda: live(driver), "the widgets")
         assert driver.current_url == f"{address}pipeline?region=West&screen=deals&lang=es"
-        until(lambda: driver.switch_to.active_element.text == "Deals", "the focus where it was")
+        until(lambda: driver.switch_to.active_element.text == "Oportunidades", "the focus where it was")
         assert driver.find_elements(By.CSS_SELECTOR, "#picture, #snapshot") == []
         assert whole(driver) == WHOLE
         driver.find_element(By.XPATH, "//select[option='East']/option[.='East']").click()
         until(lambda: driver.current_url == f"{address}pipeline?region=East&screen=deals&lang=es", "the new address")
-        east = f"{counts['East']} open deals"
+        east = f"de {counts['East']} oportunidades abiertas"
         until(lambda: east in body(driver), "the deals of East")
         until(lambda: len(children("ipykernel", company.root)) == 2, "a kernel that waits beside that of the reader")
         until(lambda: driver.find_elements(By.CSS_SELECTOR, "main#screen"), "the snapshot again, for nobody touches the page")
@@ -142,10 +146,10 @@ def test_new_facts_show_by_themselves(tiny_workspace, tmp_path_factory):
     app_rows.write(own, EARLIER)
     with serving(own.root, COMMAND) as there, browser(1280) as driver:
         driver.get(f"{there}pipeline?lang=fr")
-        until(lambda: answer(own, "company") in body(driver), "the answer")
+        until(lambda: answer(own, "company", "fr") in body(driver), "the answer")
         driver.find_element(By.TAG_NAME, "summary").click()
         app_rows.write(own, LATER)
-        until(lambda: "the end of 2 June 2026" in body(driver), "the newer answer")
+        until(lambda: "2 juin 2026" in body(driver), "the newer answer")
         until(lambda: "Les chiffres ont été mis à jour." in body(driver), "word of it")
         assert driver.find_element(By.TAG_NAME, "details").get_attribute("open"), "what was opened stays open"
         (server,) = children("salesml.apps.live", own.root)

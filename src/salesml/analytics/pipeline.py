@@ -56,7 +56,7 @@ class Landing:
 def open_deals(view: View) -> pd.DataFrame:
     """Deals open as of an instant's view. Grain: one row per deal.
 
-    Columns: opportunity_id, name, account, owner, region (the rep's, else the account's), stage, stage_order, amount
+    Columns: opportunity_id, name, account, owner_id, owner, region (the rep's, else the account's), stage, stage_order, amount
     (workspace currency, exact; missing where none is known or it is in another currency), currency, close_date,
     close_date_changes, next_step, age_days, stage_days, activities, days_since_activity (missing without any).
     """
@@ -81,7 +81,7 @@ def open_deals(view: View) -> pd.DataFrame:
     rows = view.with_state(rows, "user", "owner_id", ["name", "region"], prefix="user_")
     own = ibis.coalesce(rows.currency == workspace.settings.currency, True)
     rows = rows.select(
-        "opportunity_id", "stage", "stage_order", "currency", "close_date", "close_date_changes", "next_step", "activities",
+        "opportunity_id", "owner_id", "stage", "stage_order", "currency", "close_date", "close_date_changes", "next_step", "activities",
         name=ibis.coalesce(rows.name, rows.opportunity_id),
         account=ibis.coalesce(rows.account_name, rows.account_id),
         owner=ibis.coalesce(rows.user_name, rows.owner_id),

@@ -41,7 +41,7 @@ def _placed(title: Callable[[Language], str], app: Placed[Any]) -> App:
 
 APPS = {
     "overview": _placed(lambda language: language._("Overview"), OVERVIEW),
-    "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture, translated=False),
+    "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture),
     "forecast": App(lambda language: language._("Forecast"), forecast.picture, translated=False),
     "team": _placed(lambda language: language._("Team"), TEAM),
     "leads": App(lambda language: language._("Leads"), leads.picture, translated=False),

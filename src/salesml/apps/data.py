@@ -39,7 +39,8 @@ class Board:
 
     deals: `analytics.pipeline.attention` (probability, lo, hi, factors and p_quarter missing where not scored) with the
     adjustments in force (`workflows.adjustments.with_adjustments`); forecast: rows of that table as of `forecast_as_of`;
-    history: region, month, amount; quotas: entity_type, entity_id, period_start, period_end, amount.
+    history: region, month, amount; quotas: entity_type, entity_id, period_start, period_end, amount. `sees`: ids of the reps whose
+    rows alone are in all of these (None: everybody's); a forecast and quota of exactly these stand where the company's would.
     """
 
     workspace: Workspace
@@ -51,6 +52,7 @@ class Board:
     forecast_as_of: dt.datetime | None
     history: pd.DataFrame
     quotas: pd.DataFrame
+    sees: frozenset[str] | None = None
 
     @property
     def currency(self) -> str:

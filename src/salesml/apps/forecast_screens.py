@@ -11,6 +11,7 @@ import pandas as pd
 from salesml.apps import landing, text, theme
 from salesml.apps.data import ALL_REGIONS, records
 from salesml.apps.forecast_desk import Desk
+from salesml.apps.language import Language
 from salesml.figures import bridge
 
 DEPTHS = (("Regions", 1), ("Teams", 2), ("Reps", 3))
@@ -41,7 +42,7 @@ def landing_screen(desk: Desk, moved: str = MOVING) -> str:
     parts.append(theme.facts(_facts(desk, company, found, quota)))
     parts += [theme.notice(escape(told)) for told in desk.told]
     if len(desk.board.forecast):
-        parts.append(landing.sure(desk.board, ALL_REGIONS))
+        parts.append(landing.sure(desk.board, ALL_REGIONS, Language()))
     return "".join([*parts, _basis(desk, company is not None, found is not None)])
 
 
@@ -97,7 +98,7 @@ def node_screen(desk: Desk, rows: pd.DataFrame, node: tuple[str, str]) -> str:
     region = ALL_REGIONS if row.level == "company" else row.name if row.level == "region" else None
     chart = ""
     if region is not None and len(desk.board.series(region)[1]):
-        chart = landing.chart(desk.board, region)
+        chart = landing.chart(desk.board, Language(), region)
     elif region is None:
         chart = '<p class="soft">Months are forecast for the company and its regions; below these the quarter is simulated.</p>'
     title = f'<h2 tabindex="-1" id="node">{escape(named(row))}</h2>'

@@ -35,10 +35,12 @@ def form(
     filters: Sequence[Filter],
     language: Language,
     keep: Mapping[str, Any] | None = None,
+    typed: Mapping[str, str] | None = None,
 ) -> str:
     """The filters of a snapshot as a form that needs no kernel.
 
-    `keep` are filters that stay as they are and are not shown. Labels and texts are not yet HTML.
+    `keep` are filters that stay as they are and are not shown; `typed` are labels of those that take a whole number. Labels and texts are
+    not yet HTML.
     """
     write = {one.name: one.write for one in filters}
     hidden = {name: write[name](value) for name, value in (keep or {}).items()} | {address.LANGUAGE: language.code}
@@ -50,6 +52,10 @@ def form(
             for i, (text, value) in enumerate(offered)
         )
         parts.append(f'<label>{escape(label)}<select name="{escape(name)}">{lines}</select></label>')
+    for name, label in (typed or {}).items():
+        number = escape(write[name](values[name])) if name in values else ""
+        field = f'<input type="number" name="{escape(name)}" min="0" step="any" inputmode="numeric" value="{number}">'
+        parts.append(f"<label>{escape(label)}{field}</label>")
     show = f'<button type="submit">{escape(language._("Show"))}</button>'
     return f'<form class="controls filters" method="get">{"".join(parts)}{show}</form>'
 

@@ -49,7 +49,7 @@ export default {
         const control = box.querySelector("input, select");
         if (control && !control.labels.length) control.setAttribute("aria-label", box.querySelector("label").textContent);
       }
-      app.querySelector("[role=tablist]")?.setAttribute("aria-label", "Screens");
+      app.querySelector("[role=tablist]")?.setAttribute("aria-label", model.get("screens"));
       document.querySelectorAll("#snapshot, #picture").forEach((picture) => picture.remove());
       if (front && !model.get("reads")) history.replaceState(null, "", front.dataset.home + location.search);
       document.body.classList.add("live");

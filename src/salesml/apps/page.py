@@ -17,11 +17,12 @@ class Page(anywidget.AnyWidget):
     Calls `look()` whenever the page comes into view, `choose(id)` when a button of a deal, lead or node is pressed, and once at the
     start `read(query, languages)` with the query of the page's address and the languages the reader likes (as in an Accept-Language
     header). The browser tells them: a kernel started ahead of its reader knows of no address. Until `read` has returned the page
-    shows its first picture.
+    shows its first picture. `screens` is what the row of tabs is called.
     """
 
     _esm = (HERE / "page.js").read_text(encoding="utf-8")
     reads = traitlets.Bool(False).tag(sync=True)
+    screens = traitlets.Unicode("Screens").tag(sync=True)
 
     def __init__(self, look: Callable[[], None], choose: Callable[[str], None], read: Callable[[str, str], None] | None = None) -> None:
         super().__init__(reads=read is not None)

@@ -1,10 +1,8 @@
-"""Numbers, days and reasons in plain words."""
+"""Numbers and days in plain English words, of the apps that are not translated yet; the others have `language.Language`."""
 
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections.abc import Mapping
 from typing import Any
 
 from salesml.analytics.words import (
@@ -15,17 +13,11 @@ from salesml.analytics.words import (
     count,
     day,
     days,
-    heading,
     money,
     percent,
-    points,
-    valued,
 )
-from salesml.features.deals import FEATURES
 
-__all__ = ["MISSING", "NARROW", "ago", "amount", "between", "count", "day", "days", "direction", "factor", "known", "money", "odds",
-           "percent", "points", "short_day", "span", "warnings"]  # fmt: skip
-_MEANING = {feature.name: feature for feature in FEATURES}
+__all__ = ["MISSING", "NARROW", "ago", "amount", "between", "count", "day", "days", "known", "money", "percent", "short_day", "span"]
 
 
 def between(low: Any, high: Any, currency: str) -> str:
@@ -62,44 +54,3 @@ def span(start: dt.date, end: dt.date) -> str:
         return f"{start:%B %Y}"
     first = f"{start:%B}" if start.year == last.year else f"{start:%B %Y}"
     return f"{first} to {last:%B %Y}"
-
-
-def factor(found: Mapping[str, Any], names: Mapping[str, str], currency: str) -> str:
-    """A factor of a score in words: the feature's meaning and the deal's value with its unit, without the effect.
-
-    `names` maps ids (of products, competitors) to names.
-    """
-    feature = _MEANING.get(found["feature"])
-    if feature is None:
-        return f"{found['feature']}: {found['value']}"
-    return f"{heading(feature.name, feature.meaning)}: {valued(found['value'], feature.unit, names, currency)}"
-
-
-def odds(effect: float) -> str:
-    """What an effect in log-odds does to the odds: ×1.6, or ×0.62."""
-    return f"×{math.exp(effect):.2g}"
-
-
-def direction(effect: float) -> str:
-    """Whether an effect speaks for or against a win, and by how much the odds change."""
-    change = math.exp(effect) - 1
-    if effect >= 0:
-        return f"raises the odds by {percent(change)}" if change < 1 else f"multiplies the odds by {change + 1:.1f}"
-    return f"lowers the odds by {percent(-change)}"
-
-
-def warnings(deal: Any) -> list[str]:
-    """The warning signs of a deal, a row of `analytics.pipeline.attention`: one short phrase a reason, none where none."""
-    told = []
-    if deal.overdue:
-        told.append(f"should have closed {days(deal.overdue_days)} ago")
-    if deal.quiet:
-        silent = deal.days_since_activity
-        told.append(f"no activity for {days(silent)}" if not absent(silent) else "no activity yet")
-    if deal.stalled:
-        told.append(f"in {deal.stage} for {days(deal.stage_days)}, usual {days(deal.usual_stage_days)}")
-    if deal.pushed:
-        told.append(f"close date moved {count(int(deal.close_date_changes), 'time')}")
-    if deal.faded:
-        told.append(f"P(win) fell from {percent(deal.probability_before)}")
-    return told

@@ -15,6 +15,7 @@ from salesml.apps import forecast, leads, pipeline
 from salesml.apps.language import Language
 from salesml.apps.overview import OVERVIEW
 from salesml.apps.placed import Placed
+from salesml.apps.rep import REP
 from salesml.reporting.document import Document
 from salesml.workspace import Workspace
 
@@ -42,6 +43,7 @@ APPS = {
     "overview": _placed(lambda language: language._("Overview"), OVERVIEW),
     "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture, translated=False),
     "forecast": App(lambda language: language._("Forecast"), forecast.picture, translated=False),
+    "rep": _placed(lambda language: language._("My day"), REP),
     "leads": App(lambda language: language._("Leads"), leads.picture, translated=False),
 }
 """By the name of the notebook in notebooks/apps, in the order of the head of the pages; the first is where a visit begins."""

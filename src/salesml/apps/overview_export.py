@@ -37,7 +37,7 @@ def _format(name: str, currency: str) -> Format:
     return {"share": SHARE, "count": COUNT, "days": DAYS}.get(unit, Format("number", decimals=1))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as Python has it, None where it is missing."""
     if absent(value):
         return None
@@ -50,7 +50,7 @@ def figures(at: Overview, language: Language) -> list[Part]:
     for row in records(at.figures()):
         told = overview_words.change(language, row.measure, row)[0]
         name = titles[row.measure] + (f" ({language._('hours')})" if MEASURES[row.measure].unit == "hours" else "")
-        found.append(Figure(name, _plain(row.now), _format(row.measure, at.currency), f"{told}; {language._('Beside the quarter before')}"))
+        found.append(Figure(name, plain(row.now), _format(row.measure, at.currency), f"{told}; {language._('Beside the quarter before')}"))
     return [Figures(tuple(found))]
 
 
@@ -60,7 +60,7 @@ def needs(at: Overview, language: Language) -> list[Part]:
     rows = []
     for deal in records(at.needs(MOST)):
         why = "; ".join(overview_words.warnings(language, deal))
-        rows.append((str(deal.name), _plain(deal.owner), _plain(deal.amount), _plain(deal.probability), why))
+        rows.append((str(deal.name), plain(deal.owner), plain(deal.amount), plain(deal.probability), why))
     amount, chance = Column(_("Amount"), money(at.currency)), Column(_("Chance to win"), SHARE)
     columns = (Column(_("Deal")), Column(_("Rep")), amount, chance, Column(_("Why")))
     return [Grid(_("Open deals with a warning sign, most at stake first"), columns, tuple(rows))] if rows else []
@@ -88,7 +88,7 @@ def parts_of(at: Overview, language: Language) -> list[Part]:
     found, titles = at.parts(), overview_words.titles(language)
     if found.empty:
         return []
-    rows = tuple((str(row.label), *(_plain(getattr(row, name)) for name in OF_PLACES)) for row in records(found))
+    rows = tuple((str(row.label), *(plain(getattr(row, name)) for name in OF_PLACES)) for row in records(found))
     columns = (Column(language._("Whose numbers"), TEXT), *(Column(titles[name], _format(name, at.currency)) for name in OF_PLACES))
     caption = language._("{period}, most revenue first; open pipeline as of now", period=language.span(*at.period))
     return [Grid(caption, columns, rows)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,9 +12,10 @@ from salesml.analytics import pipeline
 from salesml.analytics.book import Book
 from salesml.analytics.slices import Period, drill, measure
 from salesml.apps.data import Board, Shelf, board, shelf
+from salesml.errors import NotEnoughData
 from salesml.state.users import current_user
 from salesml.workflows.books import book_of
-from salesml.workflows.sight import sight
+from salesml.workflows.sight import person, sight
 from salesml.workspace import Workspace
 
 LEVELS = ("region", "team", "rep")
@@ -100,17 +102,31 @@ class Seen:
         return self.board.deals[self.board.deals["opportunity_id"].isin(rows)]
 
 
-def see(workspace: Workspace, as_of: dt.datetime | None = None, place: str = "") -> Seen:
-    """What the current user sees as of an instant (default: the newest there is); place as "level:key", "" for all he may see.
+def see(
+    workspace: Workspace, as_of: dt.datetime | None = None, place: str = "", levels: Collection[str] = ("company", *LEVELS)
+) -> Seen:  # fmt: skip
+    """What the current user sees as of an instant (default: the newest there is); place as "level:key", "" for the first on offer.
 
-    A place that is not there or not his to see is the whole. Raises NotEnoughData in an empty lake, BadParameter for a user without sight.
+    levels: of the places on offer; of reps alone the reader himself comes first, then those with open deals. A place that is not there or
+    not his to see is the first. Raises NotEnoughData in an empty lake or without a place, BadParameter for a user without sight.
     """
     found = shelf(workspace)
     at = board(workspace, found, as_of)
     book = book_of(workspace, at.as_of, tables=found.tables)
     sees = sight(at.view, current_user(workspace))
-    offered = places(book, sees)
+    offered = tuple(one for one in places(book, sees) if one.level in levels)
+    if set(levels) == {"rep"}:
+        offered = _in_turn(book, offered, person(at.view, current_user(workspace)))
+    if not offered:
+        raise NotEnoughData("no rep whose numbers you may see has a deal")
     return Seen(workspace, found, at, book, sees, {one.name: one for one in offered}.get(place, offered[0]), offered)
+
+
+def _in_turn(book: Book, reps: tuple[Place, ...], me: str | None) -> tuple[Place, ...]:
+    """Reps, the reader first, then those with open deals, by name."""
+    rows = measure(book, ["open_deals"], by=["rep"])
+    busy = set(rows["rep"][rows["open_deals"] > 0])
+    return tuple(sorted(reps, key=lambda one: (one.key != me, one.key not in busy, one.label.casefold(), one.key)))
 
 
 def places(book: Book, sees: frozenset[str] | None) -> tuple[Place, ...]:

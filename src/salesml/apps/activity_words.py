@@ -61,12 +61,6 @@ def band(language: Language, name: str) -> str:
     return name
 
 
-def points(language: Language, share: float) -> str:
-    """A difference of shares: +9 points."""
-    sign = "+" if share > 0 else "\N{MINUS SIGN}" if share < 0 else ""
-    return language._("{points} points", points=f"{sign}{language.number(abs(share) * 100)}")
-
-
 def step(language: Language, hint: Hint) -> str:
     """The one next step of a hint."""
     _, n_, count, first = language._, language.n_, len(hint.deals), str(hint.deals["name"].iloc[0])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from salesml.apps import forecast, leads, pipeline
+from salesml.apps.activity import ACTIVITY
 from salesml.apps.language import Language
 from salesml.apps.overview import OVERVIEW
 from salesml.apps.placed import Placed
@@ -44,6 +45,7 @@ APPS = {
     "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture, translated=False),
     "forecast": App(lambda language: language._("Forecast"), forecast.picture, translated=False),
     "rep": _placed(lambda language: language._("My day"), REP),
+    "activity": _placed(lambda language: language._("Activity"), ACTIVITY),
     "leads": App(lambda language: language._("Leads"), leads.picture, translated=False),
 }
 """By the name of the notebook in notebooks/apps, in the order of the head of the pages; the first is where a visit begins."""

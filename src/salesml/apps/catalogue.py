@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from salesml.apps import forecast, leads, pipeline
+from salesml.apps.activity import ACTIVITY
 from salesml.apps.language import Language
 from salesml.apps.overview import OVERVIEW
 from salesml.apps.placed import Placed
+from salesml.apps.rep import REP
 from salesml.apps.team import TEAM
 from salesml.reporting.document import Document
 from salesml.workspace import Workspace
@@ -44,6 +46,8 @@ APPS = {
     "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture),
     "forecast": App(lambda language: language._("Forecast"), forecast.picture, translated=False),
     "team": _placed(lambda language: language._("Team"), TEAM),
+    "rep": _placed(lambda language: language._("My day"), REP),
+    "activity": _placed(lambda language: language._("Activity"), ACTIVITY),
     "leads": App(lambda language: language._("Leads"), leads.picture, translated=False),
 }
 """By the name of the notebook in notebooks/apps, in the order of the head of the pages; the first is where a visit begins."""

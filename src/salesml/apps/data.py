@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -19,6 +22,8 @@ from salesml.workspace import Workspace
 
 MODEL = "deal_outcome"
 ALL_REGIONS = "All regions"
+KEPT, FRESH_S = 4, 60.0
+"""Boards kept, and for how many seconds at most: what users adjust may end in between."""
 _KEYS = ["as_of", "model", "model_version"]
 
 
@@ -157,6 +162,23 @@ def board(workspace: Workspace, found: Shelf, as_of: dt.datetime | None = None) 
         history=_history(view),
         quotas=_quotas(view),
     )  # fmt: skip
+
+
+def kept_board(workspace: Workspace, found: Shelf, as_of: dt.datetime | None = None) -> Board:
+    """`board`, at most a minute old, so that another place or screen of the same state is drawn without reading the lake again."""
+    reigning = tuple(found.scores["model_version"].head(1))
+    key = (workspace.root, found.tables.head.id, reigning, as_of, time.time() // FRESH_S)
+    with _reading:
+        if key not in _boards:
+            _boards[key] = board(workspace, found, as_of)
+            while len(_boards) > KEPT:
+                _boards.popitem(last=False)
+        _boards.move_to_end(key)
+        return _boards[key]
+
+
+_boards: OrderedDict[tuple[object, ...], Board] = OrderedDict()
+_reading = threading.Lock()
 
 
 def story(found: Board, opportunity_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -103,6 +103,10 @@ class Language:
         """A calendar day: 3 July 2026, 3. Juli 2026; short: 3 Jul 2026. Of an instant, hand in its local date."""
         return MISSING if moment is None else format_date(moment, "medium" if short else "long", locale=self.forms)
 
+    def day_of_year(self, moment: dt.date) -> str:
+        """A calendar day without its year: 3 Jul, 3. Juli."""
+        return format_skeleton("MMMd", _day(moment), locale=self.forms)
+
     def month(self, moment: dt.date | None, short: bool = False) -> str:
         """The month of a day: July 2026, juillet 2026; short: Jul 2026."""
         return MISSING if moment is None else format_skeleton("yMMM" if short else "yMMMM", _day(moment), locale=self.forms)

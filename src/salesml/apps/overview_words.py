@@ -75,6 +75,9 @@ def change(language: Language, name: str, row: Any) -> tuple[str, str]:
     if absent(row.before) or absent(row.now):
         return language._("no comparison"), ""
     by_points = MEASURES[name].unit == "share"
+    if not by_points and row.before == 0 and row.change:
+        told = language._("▲ up from 0") if row.change > 0 else language._("▼ down from 0")
+        return told, "" if pd.isna(row.better) else "for" if row.better else "against"
     gap = float(row.change) if by_points else float(row.share) if not absent(row.share) else 0.0
     if abs(gap) < SAME:
         return language._("about as before"), ""

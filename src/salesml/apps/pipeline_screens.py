@@ -9,7 +9,7 @@ from typing import Any
 
 from salesml.apps import address, controls, deals, frame, landing, story
 from salesml.apps import pipeline_words as words
-from salesml.apps.data import ALL_REGIONS, Board, Shelf, board, names, records, shelf
+from salesml.apps.data import ALL_REGIONS, Board, Shelf, kept_board, names, records, shelf
 from salesml.apps.deals import Choice
 from salesml.apps.language import Language
 from salesml.apps.within import within_sight
@@ -74,7 +74,7 @@ def look_up(workspace: Workspace, found: Shelf, query: str, shown: Board | None 
     """The board an address asks for (that `shown` if it is of the instant), and its filters, which depend on the instant."""
     instants = [address.instant("as_of", workspace, found.instants)]
     as_of = address.read(query, instants).values.get("as_of", next(iter(found.instants), None))
-    at = shown if shown is not None and as_of in (None, shown.as_of) else within_sight(board(workspace, found, as_of))
+    at = shown if shown is not None and as_of in (None, shown.as_of) else within_sight(kept_board(workspace, found, as_of))
     return at, address.read(query, filters_of(at, found))
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
-import time
-from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,15 +11,14 @@ import pandas as pd
 from salesml.analytics import pipeline
 from salesml.analytics.book import Book
 from salesml.analytics.slices import Period, drill, measure
-from salesml.apps.data import Board, Shelf, board, shelf
+from salesml.apps.data import Board, Shelf, kept_board, shelf
+from salesml.errors import NotEnoughData
 from salesml.state.users import current_user
 from salesml.workflows.books import book_of
-from salesml.workflows.sight import sight
+from salesml.workflows.sight import person, sight
 from salesml.workspace import Workspace
 
 LEVELS = ("region", "team", "rep")
-KEPT, FRESH_S = 4, 60.0
-"""Boards kept, and for how many seconds at most."""
 
 
 @dataclass(frozen=True)
@@ -105,40 +102,31 @@ class Seen:
         return self.board.deals[self.board.deals["opportunity_id"].isin(rows)]
 
 
-def see(workspace: Workspace, as_of: dt.datetime | None = None, place: str = "") -> Seen:
-    """What the current user sees as of an instant (default: the newest there is); place as "level:key", "" for all he may see.
+def see(
+    workspace: Workspace, as_of: dt.datetime | None = None, place: str = "", levels: Collection[str] = ("company", *LEVELS)
+) -> Seen:  # fmt: skip
+    """What the current user sees as of an instant (default: the newest there is); place as "level:key", "" for the first on offer.
 
-    A place that is not there or not his to see is the whole. Raises NotEnoughData in an empty lake, BadParameter for a user without sight.
+    levels: of the places on offer; of reps alone the reader himself comes first, then those with open deals. A place that is not there or
+    not his to see is the first. Raises NotEnoughData in an empty lake or without a place, BadParameter for a user without sight.
     """
     found = shelf(workspace)
-    at, book = _boards.get(workspace, found, as_of)
+    at = kept_board(workspace, found, as_of)
+    book = book_of(workspace, at.as_of, tables=found.tables)
     sees = sight(at.view, current_user(workspace))
-    offered = places(book, sees)
+    offered = tuple(one for one in places(book, sees) if one.level in levels)
+    if set(levels) == {"rep"}:
+        offered = _in_turn(book, offered, person(at.view, current_user(workspace)))
+    if not offered:
+        raise NotEnoughData("no rep whose numbers you may see has a deal")
     return Seen(workspace, found, at, book, sees, {one.name: one for one in offered}.get(place, offered[0]), offered)
 
 
-class _Boards:
-    """The last boards with their books, so that another place or card of the same state is drawn without reading the lake again."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[object, ...], tuple[Board, Book]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, workspace: Workspace, found: Shelf, as_of: dt.datetime | None) -> tuple[Board, Book]:
-        """The board of a state of the lake as of an instant; a minute old at most, for what users adjust may end in between."""
-        reigning = tuple(found.scores["model_version"].head(1))
-        key = (workspace.root, found.tables.head.id, reigning, as_of, time.time() // FRESH_S)
-        with self._lock:
-            if key not in self._kept:
-                at = board(workspace, found, as_of)
-                self._kept[key] = at, book_of(workspace, at.as_of, tables=found.tables)
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
-            return self._kept[key]
-
-
-_boards = _Boards()
+def _in_turn(book: Book, reps: tuple[Place, ...], me: str | None) -> tuple[Place, ...]:
+    """Reps, the reader first, then those with open deals, by name."""
+    rows = measure(book, ["open_deals"], by=["rep"])
+    busy = set(rows["rep"][rows["open_deals"] > 0])
+    return tuple(sorted(reps, key=lambda one: (one.key != me, one.key not in busy, one.label.casefold(), one.key)))
 
 
 def places(book: Book, sees: frozenset[str] | None) -> tuple[Place, ...]:

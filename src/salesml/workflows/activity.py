@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 
 from salesml.analytics import activity as acts
-from salesml.analytics import activity_cadence, activity_hints, activity_outcomes, activity_response, pipeline, words
+from salesml.analytics import activity_hints, activity_outcomes, activity_response, pipeline, words
 from salesml.analytics.activity_hints import Hint
-from salesml.analytics.benchmark_groups import reps as reps_at_work
 from salesml.analytics.book import Book
-from salesml.analytics.slices import measure
-from salesml.errors import BadParameter, NotEnoughData, UnknownName
-from salesml.lake import Lake, View, visible
+from salesml.analytics.slices import Where, measure
+from salesml.errors import BadParameter, UnknownName
+from salesml.lake import Lake, Tables, visible
+from salesml.workflows.activity_facts import Related, Worked, related, worked
 from salesml.workflows.books import book_of
 from salesml.workspace import WEEKDAYS, Workspace
 
 WEEKS = 13
-LANDMARKS = (14, 28)
 HELD = (
     "Correlational, not proof: compared at equal segment, product, source, type, amount, stage and rep; deals that go well are touched "
     "more."
@@ -34,7 +35,7 @@ class Activity:
     same by rep with label, activities, a_week, and answered soon (soon, lo, hi); accounts: `activity.accounts` (touched since `quarter`);
     types, hours: `activity_response.response` and `by_hour`; waiting: conversations without an answer for over a day; bands, contrasts and
     windows (days): by landmark in days, of the whole company; rates, ratios: `activity_cadence.advancing`, too; gaps, hints:
-    `activity_hints`; sentence, relation and notes in words.
+    `activity_hints`; peers: reps at work with the group each is compared in; sentence, relation and notes in words.
     """
 
     as_of: dt.datetime
@@ -59,6 +60,7 @@ class Activity:
     rates: pd.DataFrame
     ratios: pd.DataFrame
     gaps: pd.DataFrame
+    peers: pd.DataFrame
     hints: tuple[Hint, ...]
     sentence: str
     relation: tuple[str, ...]
@@ -77,51 +79,57 @@ class Activity:
 
 
 def activity(
-    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, since: str | dt.date | None = None, rep: str | None = None
-) -> Activity:
+    workspace: Workspace, as_of: str | dt.date | dt.datetime | None = None, since: str | dt.date | None = None, rep: str | None = None,
+    *, where: Where | None = None, tables: Tables | None = None,
+) -> Activity:  # fmt: skip
     """Activity analytics as known as of an instant, of activities from `since` on (default: the 13 weeks before).
 
-    rep: id or name of one rep; the relation to outcomes stays that of the company. Raises UnknownName, BadParameter, NotEnoughData.
+    rep: id or name of one rep; where: names allowed of region, team and rep instead; the relation to outcomes stays that of the company.
+    Raises UnknownName, BadParameter, NotEnoughData.
     """
-    tables = Lake(workspace).open()
+    tables = tables or Lake(workspace).open()
     instant = tables.instant(as_of)
     view, today = visible(tables, instant), workspace.local_date(instant)
-    first = _first(since, today, workspace.settings.week_start)
+    first = first_day(since, today, workspace.settings.week_start)
     book = book_of(workspace, instant, tables=tables)
     one = _rep(book, rep)
-    who = {"rep": [one]} if one else None
+    who: Where | None = {"rep": [one]} if one else where
     period = (first, today + dt.timedelta(days=1) if workspace.instant(today) < instant else today)
-    work, messages = acts.open_work(view, book), activity_response.messages(view, first)
     quarter, _ = pipeline.quarter(today - dt.timedelta(days=1), workspace.settings.fiscal_year_start)
-    owned = acts.accounts(view, book, quarter)
-    waits = activity_response.waiting(messages, work, activity_response.open_leads(view))
-    bands, contrasts, windows, lacking = _related(view)
-    rates, ratios = activity_cadence.advancing(view)
-    gaps, hints = _hints(view, work, messages, owned, waits, today, contrasts, ratios)
-    if one:
-        work, messages, owned, waits = (rows[rows["rep"] == one].reset_index(drop=True) for rows in (work, messages, owned, waits))
-        gaps, hints = gaps[gaps["rep"] == one].reset_index(drop=True), [hint for hint in hints if hint.rep == one]
+    whole, outcomes = worked(view, book, first, quarter), related(view)
+    mine = whole if who is None else _of(whole, book, who)
+    hints = hints_of(whole, mine.gaps, book, lambda: outcomes)
     labels = dict(zip(book.names["rep"], book.labels["rep"], strict=True))
-    waits = waits.assign(rep_name=waits["rep"].map(labels).fillna(waits["rep"]))
-    mix = acts.mix(book, period=period, where=who)
-    whole = acts.standing(work)
-    whole_owned = (int(owned["touched"].sum()), len(owned))
+    waits = mine.waiting.assign(rep_name=mine.waiting["rep"].map(labels).fillna(mine.waiting["rep"]))
+    mix, stands = acts.mix(book, period=period, where=who), acts.standing(mine.work)
     counted = measure(book, ["activities"], period=period, where=who)["activities"].iloc[0]
     return Activity(
         instant, first, quarter, book.currency, workspace.settings.time_zone, one,
-        weeks=acts.volume(book, period=period, where=who), mix=mix.assign(label=mix["rep"].map(labels)), whole=whole,
-        stages=acts.standing(work, "stage"), by_rep=_by_rep(work, messages, mix, labels), work=work, accounts=owned,
-        types=activity_response.response(messages), hours=activity_response.by_hour(messages), waiting=waits, bands=bands,
-        contrasts=contrasts, windows=windows, rates=rates, ratios=ratios, gaps=gaps, hints=tuple(hints),
-        sentence=_sentence(int(counted), period, whole.iloc[0], waits, hints, book.currency, labels.get(one) if one else None),
-        relation=_relation(contrasts, ratios, lacking), notes=_notes(work, messages, whole_owned, quarter, lacking),
-        head_id=tables.head.id, messages=messages,
+        weeks=acts.volume(book, period=period, where=who), mix=mix.assign(label=mix["rep"].map(labels)), whole=stands,
+        stages=acts.standing(mine.work, "stage"), by_rep=_by_rep(mine.work, mine.messages, mix, labels), work=mine.work,
+        accounts=mine.owned, types=activity_response.response(mine.messages), hours=activity_response.by_hour(mine.messages), waiting=waits,
+        bands=outcomes.bands, contrasts=outcomes.contrasts, windows=outcomes.windows, rates=outcomes.rates, ratios=outcomes.ratios,
+        gaps=mine.gaps, peers=whole.there, hints=tuple(hints),
+        sentence=_sentence(int(counted), period, stands.iloc[0], waits, hints, book.currency, labels.get(one) if one else None),
+        relation=_relation(outcomes.contrasts, outcomes.ratios, outcomes.lacking),
+        notes=_notes(mine.work, mine.messages, (int(mine.owned["touched"].sum()), len(mine.owned)), quarter, outcomes.lacking),
+        head_id=tables.head.id, messages=mine.messages,
     )  # fmt: skip
 
 
-def _first(since: str | dt.date | None, today: dt.date, week_start: str) -> dt.date:
+def _of(whole: Worked, book: Book, who: Where) -> Worked:
+    """What is in a slice of the book: deals by their own place, all else by the reps who have a deal or an activity there."""
+    reps = {name for counted in ("deals_created", "activities") for name in measure(book, [counted], by=["rep"], where=who)["rep"]}
+    work = whole.work[np.logical_and.reduce([whole.work[name].isin(list(names)) for name, names in who.items()])]
+    names = ("messages", "owned", "waiting", "gaps")
+    rest = {name: (rows := getattr(whole, name))[rows["rep"].isin(reps)].reset_index(drop=True) for name in names}
+    return replace(whole, work=work.reset_index(drop=True), **rest)
+
+
+def first_day(since: str | dt.date | None, today: dt.date, week_start: str, weeks: int = WEEKS) -> dt.date:
+    """The day to count from: `since`, else the first day of the week so many weeks before. Raises BadParameter."""
     if since is None or since == "":
-        back = today - dt.timedelta(weeks=WEEKS)
+        back = today - dt.timedelta(weeks=weeks)
         return back - dt.timedelta(days=(back.weekday() - WEEKDAYS.index(week_start)) % 7)
     try:
         first = dt.date.fromisoformat(since) if isinstance(since, str) else since
@@ -146,36 +154,13 @@ def _rep(book: Book, rep: str | None) -> str | None:
     return named[0]
 
 
-def _related(view: View) -> tuple[dict[int, pd.DataFrame], dict[int, pd.DataFrame], dict[int, int], str]:
-    """Bands, contrasts and windows by landmark, and why one lacks."""
-    bands, contrasts, windows, lacking = {}, {}, {}, ""
-    for days in LANDMARKS:
-        try:
-            deals = activity_outcomes.landmark_deals(view, days)
-        except NotEnoughData as lack:
-            lacking = f"What goes with wins cannot be told {days} days in: {lack}."
-            continue
-        found = activity_outcomes.associations(deals)
-        if len(found[0]):
-            bands[days], contrasts[days] = found
-            windows[days] = int(deals["window"].iloc[0])
-    return bands, contrasts, windows, lacking
-
-
-def _hints(
-    view: View, work: pd.DataFrame, messages: pd.DataFrame, owned: pd.DataFrame, waits: pd.DataFrame, today: dt.date,
-    contrasts: dict[int, pd.DataFrame], ratios: pd.DataFrame,
-) -> tuple[pd.DataFrame, list[Hint]]:  # fmt: skip
-    """Gaps of the reps at work, and the hints that follow."""
-    try:
-        there = reps_at_work(view, today - dt.timedelta(days=1)).set_index("rep")
-    except NotEnoughData:
-        return pd.DataFrame(columns=["gap", "rep", "sure"]), []
-    assert view.as_of is not None
-    as_of = pd.Timestamp(view.as_of)
-    gaps = activity_hints.gaps(activity_hints.counted(work, messages, owned, as_of), there["peers"])
-    concerned = activity_hints.concerned(work, waits, owned, as_of)
-    return gaps, activity_hints.hints(gaps, there["name"], concerned, evidence(contrasts, ratios))
+def hints_of(whole: Worked, gaps: pd.DataFrame, book: Book, outcomes: Callable[[], Related]) -> list[Hint]:
+    """The hints that follow from gaps of some reps (rows of the whole's); outcomes are asked for where a gap is sure."""
+    if not gaps["sure"].any():
+        return []
+    concerned = activity_hints.concerned(whole.work, whole.waiting, whole.owned, pd.Timestamp(book.as_of))
+    found = outcomes()
+    return activity_hints.hints(gaps, whole.there.set_index("rep")["name"], concerned, evidence(found.contrasts, found.ratios))
 
 
 def evidence(contrasts: dict[int, pd.DataFrame], ratios: pd.DataFrame) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from salesml.analytics.organisation import below, people
 from salesml.errors import BadParameter
 from salesml.lake import View
@@ -21,10 +23,21 @@ def sight(view: View, user: User) -> frozenset[str] | None:
             return None
         raise BadParameter(f"user {user.name!r} has no role; an admin grants one")
     everybody = people(view)
+    mine = _records(everybody, user)
+    if len(mine) != 1:
+        known = "is not in the company's records" if not mine else "is in the company's records more than once"
+        raise BadParameter(f"user {user.name!r} {known}; name the user as the records do, by id or e-mail address")
+    own = mine[0]
+    return below(everybody, own) if "manager" in user.roles else frozenset({own})
+
+
+def person(view: View, user: User) -> str | None:
+    """The id by which the company's records know a user; None where they do not, or know him twice."""
+    mine = _records(people(view), user)
+    return mine[0] if len(mine) == 1 else None
+
+
+def _records(everybody: pd.DataFrame, user: User) -> list[str]:
     name = user.name.casefold()
     mine = everybody[(everybody["user_id"].str.casefold() == name) | (everybody["email"].str.casefold() == name)]
-    if len(mine) != 1:
-        known = "is not in the company's records" if mine.empty else "is in the company's records more than once"
-        raise BadParameter(f"user {user.name!r} {known}; name the user as the records do, by id or e-mail address")
-    own = str(mine["user_id"].iloc[0])
-    return below(everybody, own) if "manager" in user.roles else frozenset({own})
+    return [str(one) for one in mine["user_id"]]

@@ -155,10 +155,11 @@ def standing(at: Day, language: Language, _ways: Ways) -> str:
         told, kind = overview_words.change(language, row.measure, row)
         shown, year, middle = (overview_words.value(language, row.measure, one, at.currency)
                                for one in (row.now, row.year, middles.get(row.measure)))  # fmt: skip
-        mark = f'<span class="{kind}">{escape(told)}</span>' if kind else escape(told)
-        rows.append([escape(titles[row.measure]), escape(shown), mark, escape(year), escape(middle)])
-    heads = [_("Figure"), language.span(*at.period), _("Beside the quarter before"), _("A year before"), _("Middle of the peers")]
-    shown = theme.table(_("In {currency}; what is better is green", currency=at.currency), heads, rows, numbers=(1, 3, 4), kind="beside")
+        mark = f'<small><span class="{kind}">{escape(told)}</span></small>' if kind else f"<small>{escape(told)}</small>"
+        rows.append([escape(titles[row.measure]), escape(shown) + mark, escape(middle), escape(year)])
+    heads = [_("Figure"), language.span(*at.period), _("Middle of the peers"), _("A year before")]
+    caption = _("In {currency}; below a figure how it stands beside the quarter before; what is better is green", currency=at.currency)
+    shown = theme.table(caption, heads, rows, numbers=(1, 2, 3), kind="beside")
     listed = "".join(f"<dt>{escape(titles[name])}</dt><dd>{escape(meanings[name])}</dd>" for name in FIGURES)
     return (
         f'{shown}<p class="soft">{escape(peers(at, language))}</p>'

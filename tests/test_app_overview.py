@@ -222,4 +222,4 @@ def test_the_front_hands_out_the_view_as_a_file(workspace, at):
         words = " ".join(str(cell.value) for row in first.iter_rows() for cell in row if cell.value is not None)
         assert region.label in words and "Umsatz" in words
         assert client.get("/overview/file.pdf").content.startswith(b"%PDF")
-        assert client.get("/overview/file.exe").status_code == 404 and client.get("/pipeline/file.pdf").status_code == 404
+        assert client.get("/overview/file.exe").status_code == 404 and client.get("/leads/file.pdf").status_code == 404

@@ -15,14 +15,17 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 
 from salesml.analytics import pipeline
-from salesml.apps import data, pipeline_screens, within
+from salesml.apps import data, pipeline_export, pipeline_screens, within
 from salesml.apps import pipeline as screens
 from salesml.apps.data import ALL_REGIONS
 from salesml.apps.deals import Choice
 from salesml.apps.language import CODES, Language, catalogue
 from salesml.lake import Lake, visible
+from salesml.reporting.document import Grid
+from salesml.reporting.to_excel import to_excel
 from salesml.state import users
 from salesml.state.users import current_user
 from salesml.workspace import Workspace
@@ -307,3 +310,33 @@ def test_a_choice_there_is_not_is_told(scored, wrong):
     shown = seen(screens.picture(scored, Language(), f"?screen=deals&{wrong}"))
     assert f"left out: {wrong}" in shown
     assert pipeline_screens.values_of(Choice()) == dict.fromkeys(("region", "min", "show", "order", "rows"))
+
+
+@pytest.mark.parametrize("screen", pipeline_screens.NAMED)
+def test_the_file_of_a_screen_has_its_own_deals_and_numbers(scored, tmp_path, screen):
+    at = pipeline_screens.look_up(scored, data.shelf(scored), "")[0]
+    made = pipeline_export.document(scored, Language(), f"?screen={screen}&show=all&rows=100")
+    grids = [part for part in made.parts if isinstance(part, Grid)]
+    shown = screens.picture(scored, Language(), f"?screen={screen}&show=all&rows=100")
+    assert f"/pipeline/file.xlsx?screen={screen}" in shown or screen == pipeline_screens.NAMED[0]
+    assert "<" not in made.answer and made.answer.split(" (")[0][:40] in re.sub(r"\s+", " ", seen(shown))
+    if screen == "landing":
+        stages = grids[-1]
+        assert stages.total is not None and stages.total[1:3] == (len(at.deals), pipeline.total(at.deals["amount"]))
+        assert sum(row[1] for row in stages.rows) == len(at.deals)
+    elif screen == "deals":
+        assert sorted(row[0] for row in grids[0].rows) == sorted(at.deals["name"])
+        amounts = dict(zip(at.deals["name"], at.deals["amount"], strict=True))
+        assert all(row[3] == amounts[row[0]] for row in grids[0].rows if row[3] is not None)
+    else:
+        effects = [row[1] for row in grids[0].rows]
+        chance = at.deals.set_index("opportunity_id")["probability"].iloc[0]
+        assert sum(effects) == pytest.approx(np.log(chance / (1 - chance)))
+    to_excel(made, tmp_path / "view.xlsx")
+    assert load_workbook(tmp_path / "view.xlsx").worksheets
+
+
+def test_a_reps_file_has_his_deals_alone(scored, rep):
+    made = pipeline_export.document(scored, Language("de"), "?screen=deals&show=all")
+    owners = {row[1] for part in made.parts if isinstance(part, Grid) for row in part.rows}
+    assert len(owners) == 1 and made.locale == "de"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from salesml.apps import forecast, leads, pipeline
+from salesml.apps import forecast, leads, pipeline, pipeline_export
 from salesml.apps.activity import ACTIVITY
 from salesml.apps.language import Language
 from salesml.apps.overview import OVERVIEW
@@ -43,7 +43,7 @@ def _placed(title: Callable[[Language], str], app: Placed[Any]) -> App:
 
 APPS = {
     "overview": _placed(lambda language: language._("Overview"), OVERVIEW),
-    "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture),
+    "pipeline": App(lambda language: language._("Pipeline"), pipeline.picture, document=pipeline_export.document),
     "forecast": App(lambda language: language._("Forecast"), forecast.picture, translated=False),
     "team": _placed(lambda language: language._("Team"), TEAM),
     "rep": _placed(lambda language: language._("My day"), REP),

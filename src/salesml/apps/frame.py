@@ -12,6 +12,7 @@ from salesml.apps.language import CODES, NAMES, Language
 
 Offered = Mapping[str, tuple[str, Sequence[tuple[str, Any]]]]
 """By a filter's name its label and the (text, value) pairs to choose from, the first the default."""
+FILES = (("xlsx", "Excel"), ("pptx", "PowerPoint"), ("pdf", "PDF"))
 LIVE = "/live/"
 """Where the live pages are, behind the front."""
 
@@ -27,6 +28,12 @@ def ignored(asked: Asked, language: Language) -> str:
         return ""
     told = ", ".join(f"{name}={text}" for name, text in asked.ignored)
     return theme.notice(escape(language._("The address asks for what is not here, which is left out: {told}", told=told)))
+
+
+def files(app: str, query: str, language: Language) -> str:
+    """The ways to a view as a file, of the front alone: a live page has no server that makes them."""
+    links = ", ".join(f'<a href="{escape(f"/{app}/file.{kind}{query}")}">{name}</a>' for kind, name in FILES)
+    return f'<p class="soft">{escape(language._("This view as a file:"))} {links}</p>'
 
 
 def form(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
+
 from salesml.analytics.measures import MEASURES
 from salesml.analytics.words import absent
 from salesml.apps import overview_words
@@ -98,7 +100,12 @@ def parts_of(at: Overview, language: Language) -> list[Part]:
 
 def months(at: Overview, language: Language) -> list[Part]:
     """Revenue of past months and the forecast: a chart and its numbers."""
-    _, rows, history = language._, at.forecast(), at.months()
+    return months_of(at.months(), at.forecast(), at.currency, language)
+
+
+def months_of(history: pd.DataFrame, rows: pd.DataFrame, currency: str, language: Language) -> list[Part]:
+    """A chart and its numbers of whole months (month, amount) and forecast months (period_start, amount, lo80, hi80)."""
+    _ = language._
     past = history[history["month"].dt.date < rows["period_start"].min()] if len(rows) else history
     past = past.tail(MONTHS)
     if past.empty and rows.empty:
@@ -110,10 +117,10 @@ def months(at: Overview, language: Language) -> list[Part]:
     if ahead:
         series.append(Series(_("forecast"), (*gap, *ahead), (*gap, *rows["lo80"]), (*gap, *rows["hi80"]), _("80 % interval"), ahead=True))
     alt = _("Monthly revenue, the last {n} months and the forecast; the numbers are in the table below.", n=len(past))
-    columns = (Column(_("Month")), Column(_("Kind")), *(Column(name, money(at.currency)) for name in (_("Revenue"), "80 % –", "80 % +")))
+    columns = (Column(_("Month")), Column(_("Kind")), *(Column(name, money(currency)) for name in (_("Revenue"), "80 % –", "80 % +")))
     table = [(name, _("booked"), amount, None, None) for name, amount in zip(names, booked, strict=False)]
     table += [
         (name, _("forecast"), row.amount, row.lo80, row.hi80) for name, row in zip(names[len(booked) :], records(rows), strict=True)
     ]
-    return [Chart("line", _("Month by month"), names, tuple(series), money(at.currency), alt),
+    return [Chart("line", _("Month by month"), names, tuple(series), money(currency), alt),
             Grid(_("Months of the chart, forecast first"), columns, tuple(table))]  # fmt: skip

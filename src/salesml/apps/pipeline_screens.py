@@ -52,7 +52,8 @@ def picture(workspace: Workspace, language: Language, query: str) -> str:
     kept = {name: value for name, value in values.items() if name not in offered and name not in typed}
     form = frame.form(offered, {**values, "as_of": at.as_of}, filters, language, kept, typed)
     above = frame.ignored(asked, language) + form
-    made = (heading(at, language), titles(language), shown, footing(at, found, language))
+    files = frame.files(NAME, address.write(values, filters, language.code), language)
+    made = (heading(at, language), titles(language), shown, files + footing(at, found, language))
     return controls.snapshot(*made, shown=NAMED.index(screen), links=links, above=above)
 
 

@@ -22,7 +22,6 @@ from salesml.state.users import current_user
 from salesml.workspace import Workspace
 
 At = TypeVar("At", bound=Seen)
-FILES = (("xlsx", "Excel"), ("pptx", "PowerPoint"), ("pdf", "PDF"))
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,7 @@ class Placed(Generic[At]):
         values = {**chosen(self, asked.values), "place": at.place.name, "as_of": at.board.as_of}
         above = frame.ignored(asked, language) + frame.form(offered, values, filters, language)
         shown = self.screen(at, language, ways, self.layout(workspace), self.opened(asked.values))
-        links = ", ".join(
-            f'<a href="{escape(f"/{self.name}/file.{kind}" + ways.here().removeprefix(ways.page))}">{name}</a>' for kind, name in FILES
-        )
-        files = f'<p class="soft">{escape(language._("This view as a file:"))} {links}</p>'
+        files = frame.files(self.name, ways.here().removeprefix(ways.page), language)
         return (
             f'<div id="picture" class="app">{self.heading(at, language)}{above}<div class="card">{shown}</div>{files}'
             f"{footing(at, language)}</div>"

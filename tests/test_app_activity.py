@@ -18,7 +18,7 @@ from salesml.apps.language import CODES, Language
 from salesml.apps.placed import Ways
 from salesml.apps.placed_live import PlacedApp
 from salesml.figures.activity_weeks import stacked
-from salesml.reporting.document import Chart, Grid
+from salesml.reporting.document import Chart, Grid, Paragraph
 from salesml.state import users
 from salesml.state.users import current_user
 from salesml.workflows.activity import activity
@@ -169,14 +169,16 @@ def test_hostile_names_stay_text(at):
         assert "<script>" not in shown and "&lt;script&gt;" in shown
 
 
-def test_the_file_has_all_rows_of_the_screen(workspace, at):
+def test_the_file_has_the_rows_of_the_screen_and_more(workspace, at):
     document = ACTIVITY.document(workspace, Language(), "")
     chart = next(part for part in document.parts if isinstance(part, Chart))
     assert sum(sum(series.values) for series in chart.series) == at.done.weeks["activities"].sum()
     grids = {part.caption: part for part in document.parts if isinstance(part, Grid)}
     for name in ("silent", "waiting", "coverage", "response", "outcomes"):
         for table in activity_tables.TABLES[name](at, Language()):
-            assert not table.rows or grids[table.caption].rows == table.rows
+            assert not table.rows or grids[table.caption].rows == table.rows[: activity_tables.FILED]
+            more = [part.text for part in table.parts(Language()) if isinstance(part, Paragraph)]
+            assert bool(more) == (len(table.rows) > activity_tables.FILED)
     (silent,) = activity_tables.silent(at, Language())
     assert len(silent.rows) == at.stands["quiet"]
     assert "<" not in document.answer and ACTIVITY.document(workspace, Language("es"), "").answer != document.answer

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from salesml.analytics import pipeline
-from salesml.apps import data, pipeline_export, pipeline_screens, within
+from salesml.apps import data, pipeline_export, pipeline_screens, theme, within
 from salesml.apps import pipeline as screens
 from salesml.apps.data import ALL_REGIONS
 from salesml.apps.deals import Choice
@@ -319,7 +319,7 @@ def test_the_file_of_a_screen_has_its_own_deals_and_numbers(scored, tmp_path, sc
     grids = [part for part in made.parts if isinstance(part, Grid)]
     shown = screens.picture(scored, Language(), f"?screen={screen}&show=all&rows=100")
     assert f"/pipeline/file.xlsx?screen={screen}" in shown or screen == pipeline_screens.NAMED[0]
-    assert "<" not in made.answer and made.answer.split(" (")[0][:40] in re.sub(r"\s+", " ", seen(shown))
+    assert "<" not in made.answer and made.answer in theme.plain(shown)
     if screen == "landing":
         stages = grids[-1]
         assert stages.total is not None and stages.total[1:3] == (len(at.deals), pipeline.total(at.deals["amount"]))

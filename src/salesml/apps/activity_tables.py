@@ -1,4 +1,4 @@
-"""The tables of the activity app, each said once: its screen shows the first rows, its files hold all."""
+"""The tables of the activity app, each said once: its screen shows the first rows, its files more."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from salesml.apps.activity_data import Touch
 from salesml.apps.data import records
 from salesml.apps.language import Language
 from salesml.apps.placed import Ways
-from salesml.reporting.document import COUNT, DAYS, SHARE, Column, Format, Grid, Part, Value, money
+from salesml.reporting.document import COUNT, DAYS, SHARE, Column, Format, Grid, Paragraph, Part, Value, money
 
 TENTHS = Format("number", decimals=1)
+FILED = 100
+"""Rows of a table that a file holds."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,26 @@ class Listed:
                 cells[0] = f'<a href="{escape(ways.app("pipeline", screen="story", deal=deal))}">{cells[0]}</a>'
             told.append(cells)
         numbers = [place for place, column in enumerate(self.columns) if column.format.kind != "text"]
-        left = len(self.rows) - most
-        more = f'<p class="soft">{escape(language.n_("{n} more stands lower.", "{n} more stand lower.", left))}</p>' if left > 0 else ""
+        more = f'<p class="soft">{escape(self.left(language, most))}</p>' if len(self.rows) > most else ""
         return theme.table(self.caption, [one.name for one in self.columns], told, numbers=numbers, kind="cards") + more
+
+    def parts(self, language: Language) -> list[Part]:
+        """The first FILED rows as parts of a document, and how many more there are."""
+        if not self.rows:
+            return []
+        more = [Paragraph(self.left(language, FILED))] if len(self.rows) > FILED else []
+        return [Grid(self.caption, self.columns, self.rows[:FILED]), *more]
+
+    def left(self, language: Language, most: int) -> str:
+        """How many rows stand below the first so many."""
+        return language.n_("{n} more stands lower.", "{n} more stand lower.", len(self.rows) - most)
 
 
 def parts(name: str) -> Callable[[Touch, Language], list[Part]]:
     """The tables of a card as parts of a document."""
 
     def made(at: Touch, language: Language) -> list[Part]:
-        return [Grid(one.caption, one.columns, one.rows) for one in TABLES[name](at, language) if one.rows]
+        return [part for one in TABLES[name](at, language) for part in one.parts(language)]
 
     return made
 

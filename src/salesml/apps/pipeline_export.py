@@ -8,7 +8,7 @@ import re
 import pandas as pd
 
 from salesml.analytics import pipeline
-from salesml.apps import deals, feature_words, landing, story
+from salesml.apps import deals, feature_words, landing, story, theme
 from salesml.apps import pipeline_screens as screens
 from salesml.apps import pipeline_words as words
 from salesml.apps.data import Board, names, records, shelf
@@ -61,7 +61,7 @@ def document(workspace: Workspace, language: Language, query: str) -> Document:
 def _first(said: str) -> str:
     """The answer of a screen without its marks, else its first sentence."""
     found = re.search(r'<p class="answer">.*?</p>', said) or re.search(r"<p.*?</p>", said)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", found[0] if found else said)).strip()
+    return theme.plain(found[0] if found else said)
 
 
 def _landing(at: Board, language: Language, region: str) -> list[Part]:

@@ -6,13 +6,12 @@ The live page with its widgets is made of the same declaration (`placed_live`).
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Generic, TypeVar
 
-from salesml.apps import address, frame
+from salesml.apps import address, frame, theme
 from salesml.apps.language import Language
 from salesml.apps.seen import Seen
 from salesml.errors import UnknownName
@@ -166,7 +165,7 @@ class Placed(Generic[At]):
         )
         title = f"{workspace.settings.name} · {self.title(language)}"
         made_at = dt.datetime.now(dt.UTC).replace(microsecond=0)
-        return Document(title, re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", said)).strip(), tuple(parts), made_at, context, language.code)
+        return Document(title, theme.plain(said), tuple(parts), made_at, context, language.code)
 
 
 def chosen(app: Placed[Any], values: Mapping[str, Any]) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -12,6 +13,12 @@ HERE = Path(__file__).parent
 def style() -> str:
     """The style sheet as an HTML element."""
     return f"<style>{(HERE / 'theme.css').read_text(encoding='utf-8')}</style>"
+
+
+def plain(html: str) -> str:
+    """What a piece of HTML says, without its marks."""
+    joined = re.sub(r"</?(?:strong|a|span|code|em)\b[^>]*>", "", html)
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", joined))).strip()
 
 
 def notice(text: str) -> str:

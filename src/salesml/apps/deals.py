@@ -165,7 +165,8 @@ def _has_champion(board: Board) -> bool:
 
 
 def _row(board: Board, language: Language, deal: Any, names: dict[str, str]) -> list[str]:
-    button = f'<button type="button" class="open" data-deal="{escape(deal.opportunity_id)}">{escape(str(deal.name))}</button>'
+    to = f'data-deal="{escape(deal.opportunity_id)}" data-screen="story"'
+    button = f'<button type="button" class="open" {to}>{escape(str(deal.name))}</button>'
     account = " · ".join(escape(str(part)) for part in (deal.account, deal.owner) if not pd.isna(part))
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in warnings(language, deal))
     return [
